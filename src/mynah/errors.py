@@ -1,0 +1,105 @@
+"""Every error that Mynah raises on purpose, and what the person can do about it.
+
+    MynahError
+    ├── SourceError            posts cannot be had
+    │   ├── SourceNotFound     nothing at that path or name
+    │   ├── UnknownFormat      a file, but none that Mynah reads
+    │   ├── BrokenSource       truncated, not JSON, not UTF-8
+    │   ├── UnsafeArchive      zip bomb, `..` in a member's name
+    │   └── EmptySource        read well, but holds no post
+    ├── TooFewPosts            not enough text survives cleaning
+    ├── BotError               the bot's folder
+    │   ├── BotNotFound        no such bot
+    │   ├── BotExists          the name is taken
+    │   ├── BotBusy            another process holds the lock
+    │   └── StageMissing       an earlier stage has not run yet
+    ├── BaseError              the pretrained model
+    │   └── BaseNotInstalled   not on this machine
+    ├── SettingsError          an unknown key, a value out of range
+    ├── StorageError           disk full, folder not writable
+    └── ExtraMissing           an optional library is not installed
+
+Only `cli.main` catches; every foreign error is mapped where it enters.
+"""
+
+from __future__ import annotations
+
+
+class MynahError(Exception):
+    """Carry one clear sentence and the next command to type."""
+
+    def __init__(self, sentence: str, *, hint: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.hint}".strip()
+
+
+class SourceError(MynahError):
+    """Posts cannot be had from a source."""
+
+
+class SourceNotFound(SourceError):
+    """Nothing is at that path or name."""
+
+
+class UnknownFormat(SourceError):
+    """The file exists but is none of the formats that Mynah reads."""
+
+
+class BrokenSource(SourceError):
+    """The file is truncated, not JSON where JSON is due, or not text."""
+
+
+class UnsafeArchive(SourceError):
+    """The archive would harm: a zip bomb, or a member outside its folder."""
+
+
+class EmptySource(SourceError):
+    """The source was read well but holds no post."""
+
+
+class TooFewPosts(MynahError):
+    """Not enough text survives cleaning to learn a voice from."""
+
+
+class BotError(MynahError):
+    """Something about a bot's folder."""
+
+
+class BotNotFound(BotError):
+    """No bot has that name."""
+
+
+class BotExists(BotError):
+    """A bot of that name is there already."""
+
+
+class BotBusy(BotError):
+    """Another process is working on the bot."""
+
+
+class StageMissing(BotError):
+    """An earlier stage has to run first."""
+
+
+class BaseError(MynahError):
+    """Something about the pretrained model."""
+
+
+class BaseNotInstalled(BaseError):
+    """The base is not on this machine."""
+
+
+class SettingsError(MynahError):
+    """An unknown key, or a value out of range."""
+
+
+class StorageError(MynahError):
+    """The disk is full or the folder cannot be written."""
+
+
+class ExtraMissing(MynahError):
+    """An optional library is not installed."""

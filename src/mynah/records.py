@@ -1,0 +1,121 @@
+"""What flows between the stages: posts, accounts and generations, as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from mynah.errors import BrokenSource
+
+Kind = Literal["post", "reply", "self-reply", "repost", "quote"]
+SpanKind = Literal["url", "media", "mention"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of a post's text, in Unicode code points of the text as stored."""
+
+    start: int
+    end: int
+    kind: SpanKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """One post as its source gives it: text verbatim, nothing removed yet."""
+
+    id: str
+    author: str  # the handle, without @
+    text: str
+    source: str  # which reader found it, e.g. "x-archive"
+    created_at: str | None = None  # ISO-8601 UTC, e.g. 2023-04-02T07:15:00Z
+    kind: Kind = "post"
+    lang: str | None = None  # BCP 47, None where the source does not know
+    url: str | None = None
+    escaped: bool = False  # the text holds HTML entities (&amp;) to undo exactly once
+    spans: tuple[Span, ...] = ()  # links and mentions where the source marks them
+    latest_id: str | None = None  # id of the last version, for an edited post
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Who posted: what a card and a picture need, and nothing private."""
+
+    handle: str
+    name: str = ""  # display name
+    bio: str = ""
+    url: str | None = None
+    own_archive: bool = False  # read from the person's own export
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nearest:
+    """The real post that a generated text shares its longest run of words with."""
+
+    text: str
+    overlap: float  # length of that run ÷ words of the generated text, 0 to 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One generated post and how it came to be."""
+
+    text: str
+    prompt: str
+    seed: int
+    nearest: Nearest | None = None
+    drawn_again: int = 0  # draws thrown away because they copied
+    tokens: int = 0  # tokens drawn for it, the thrown-away ones included
+
+
+Record = TypeVar("Record", Post, Generation)
+
+
+def post_from_json(row: dict[str, Any]) -> Post:
+    """Build a Post from a row of posts.jsonl."""
+    spans = tuple(Span(**span) for span in row.get("spans") or ())
+    known = {field.name for field in fields(Post)}
+    return Post(**{key: value for key, value in row.items() if key in known} | {"spans": spans})
+
+
+def post_to_json(post: Post) -> dict[str, Any]:
+    """Return the row of posts.jsonl, without the fields that are at their defaults."""
+    row = asdict(post)
+    spare = ("escaped", "spans", "latest_id")
+    return {key: value for key, value in row.items() if key not in spare or value}
+
+
+def encode_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield each row as one line of JSON, characters unescaped."""
+    for row in rows:
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a JSON-lines file.
+
+    Raises:
+        BrokenSource: a line is not a JSON object; the message names file and line.
+    """
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _parse(line, path, number)
+
+
+def read_posts(path: Path) -> Iterator[Post]:
+    """Yield the posts of a posts.jsonl."""
+    return map(post_from_json, read_rows(path))
+
+
+def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise BrokenSource(f"Line {number} of {path.name} is not JSON ({error.msg}).") from error
+    if not isinstance(row, dict):
+        raise BrokenSource(f"Line {number} of {path.name} is not a JSON object.")
+    return row

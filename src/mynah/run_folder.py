@@ -1,0 +1,286 @@
+"""A bot's folder: the name of every file in it, written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from mynah.errors import BotBusy, BotError, BotNotFound, StageMissing, StorageError
+from mynah.records import encode_lines
+
+_NAME = re.compile(r"[\w@][\w.@+-]{0,127}")
+
+# Which verb writes a file, for the hint of StageMissing.
+_WRITER = {
+    "posts.jsonl": "fetch",
+    "cleaned.jsonl": "clean",
+    "adapter": "train",
+    "report.json": "report",
+    "README.md": "card",
+    "model": "export",
+}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one bot. Paths only: nothing is read until asked for."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """Return the bot's name: that of its folder."""
+        return self.root.name
+
+    @property
+    def run(self) -> Path:
+        """Return the lineage: what was done, with which inputs and settings."""
+        return self.root / "run.json"
+
+    @property
+    def posts(self) -> Path:
+        """Return the posts as fetched."""
+        return self.root / "posts.jsonl"
+
+    @property
+    def cleaned(self) -> Path:
+        """Return the posts that training sees."""
+        return self.root / "cleaned.jsonl"
+
+    @property
+    def dropped(self) -> Path:
+        """Return the posts that training does not see, each with its reason."""
+        return self.root / "dropped.jsonl"
+
+    @property
+    def adapter(self) -> Path:
+        """Return the folder of trained weights."""
+        return self.root / "adapter"
+
+    @property
+    def model(self) -> Path:
+        """Return the folder of merged weights, there only after export."""
+        return self.root / "model"
+
+    @property
+    def samples(self) -> Path:
+        """Return the generations."""
+        return self.root / "samples.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """Return the voice report."""
+        return self.root / "report.json"
+
+    @property
+    def card(self) -> Path:
+        """Return the model card."""
+        return self.root / "README.md"
+
+    @property
+    def preview(self) -> Path:
+        """Return the share image."""
+        return self.root / "preview.png"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Return the folder of resumable states, there only while training."""
+        return self.root / "checkpoints"
+
+    def require(self, path: Path) -> Path:
+        """Return `path` if its stage has run.
+
+        Raises:
+            BotNotFound: the bot's folder is not there.
+            StageMissing: the file is not there yet.
+        """
+        if not self.root.is_dir():
+            raise BotNotFound(
+                f"There is no bot '{self.name}' in {self.root.parent}.",
+                hint="Make one: mynah make <archive>",
+            )
+        if not path.exists():
+            verb = _WRITER.get(path.name, "make")
+            raise StageMissing(
+                f"Bot '{self.name}' has no {path.name} yet.", hint=f"Run: mynah {verb} {self.name}"
+            )
+        return path
+
+    def read_run(self) -> dict[str, Any]:
+        """Return run.json, or an empty lineage before the first stage."""
+        if not self.run.exists():
+            return {"name": self.name, "accounts": [], "stages": {}}
+        loaded: dict[str, Any] = json.loads(self.run.read_text(encoding="utf-8"))
+        return loaded
+
+    def record(self, stage: str, *, top: dict[str, Any] | None = None, **what: Any) -> None:
+        """Write to run.json what a stage did; `top` updates the keys beside the stages.
+
+        Later stages keep their entries: the hashes of their inputs tell whether they still hold.
+        """
+        run = self.read_run()
+        run.update(top or {})
+        run["stages"][stage] = {"at": now(), **what}
+        write_json(self.run, run)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the bot for this process.
+
+        Raises:
+            BotBusy: another process holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        with storage_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            guard = FileLock(self.root / ".lock")
+        try:
+            guard.acquire(timeout=0)
+        except Timeout as error:
+            raise BotBusy(
+                f"Another process is working on bot '{self.name}'.",
+                hint="Wait for it, or choose another --name.",
+            ) from error
+        try:
+            yield
+        finally:
+            guard.release()
+
+
+def open_bot(bots: Path, name: str) -> RunFolder:
+    """Return the folder of a bot that may not exist yet.
+
+    Raises:
+        BotError: the name cannot be a folder's.
+    """
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise BotError(
+            f"'{name}' cannot be a bot's name.",
+            hint="Use letters, digits, '.', '-', '_', '+' or '@', with --name.",
+        )
+    return RunFolder(bots / name)
+
+
+def now() -> str:
+    """Return the time as ISO-8601 UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what an operating system says of a full or closed disk into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                f"The disk is full: {path.name} was not written, what was there is untouched.",
+                hint="Free some space and run the same command again.",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise StorageError(
+                f"{path.parent} cannot be written ({error.strerror}).",
+                hint="Choose another folder with --bots.",
+            ) from error
+        raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """Open a text file that takes `path`'s place only when all of it is on the disk."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        new = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as text:
+                yield text
+                text.flush()
+                os.fsync(text.fileno())
+            new.chmod(0o644)
+            new.replace(path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder that takes `path`'s place only when the block ends well.
+
+    A folder cannot be swapped in one step, so the old one stands aside until the new one is in
+    place; `settle` puts it back after a kill between the two steps.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        settle(path)
+        new = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        old = _aside(path)
+        try:
+            yield new
+            new.chmod(0o755)
+            if path.exists():
+                path.rename(old)
+            new.rename(path)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        finally:
+            settle(path)
+
+
+def settle(path: Path) -> None:
+    """Finish a folder swap that was killed: the old folder returns if the new one is not there."""
+    old = _aside(path)
+    if old.exists() and not path.exists():
+        old.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    with replacing(path) as text:
+        json.dump(value, text, ensure_ascii=False, indent=2)
+        text.write("\n")
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Write a JSON-lines file, whole or not at all; return the number of rows."""
+    count = 0
+    with replacing(path) as text:
+        for line in encode_lines(rows):
+            text.write(line)
+            count += 1
+    return count
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hash_tree(path: Path) -> str:
+    """Return one SHA-256 for a file, or for a folder's names and contents in order."""
+    if path.is_file():
+        return hash_file(path)
+    total = hashlib.sha256()
+    for member in sorted(item for item in path.rglob("*") if item.is_file()):
+        total.update(f"{member.relative_to(path).as_posix()}\0{hash_file(member)}\n".encode())
+    return total.hexdigest()
