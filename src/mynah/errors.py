@@ -15,6 +15,7 @@
     │   └── StageMissing       an earlier stage has not run yet
     ├── BaseError              the pretrained model
     │   └── BaseNotInstalled   not on this machine
+    ├── TrainingStopped        Ctrl-C: what was learned so far is saved
     ├── SettingsError          an unknown key, a value out of range
     ├── StorageError           disk full, folder not writable
     └── ExtraMissing           an optional library is not installed
@@ -91,6 +92,10 @@ class BaseError(MynahError):
 
 class BaseNotInstalled(BaseError):
     """The base is not on this machine."""
+
+
+class TrainingStopped(MynahError):
+    """The person stopped the training; what was learned so far is saved."""
 
 
 class SettingsError(MynahError):

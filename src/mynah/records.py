@@ -67,7 +67,8 @@ class Generation:
     prompt: str
     seed: int
     nearest: Nearest | None = None
-    drawn_again: int = 0  # draws thrown away because they copied
+    drawn_again: int = 0  # draws thrown away: copies, empty ones, ones that found no end
+    copied_first: bool = False  # the first draw was a copy: what the guard is for
     tokens: int = 0  # tokens drawn for it, the thrown-away ones included
 
 

@@ -1,0 +1,78 @@
+"""What a training reads, in which order: token ids of every example, and the rows of each step."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mynah.dataset import Example, batches, blend, blocks, huggingtweets_stream
+from mynah.plan import Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curriculum:
+    """Everything a training reads."""
+
+    rows: list[list[int]]  # token ids, separators included
+    steps: list[list[int]]  # indices into rows, one list an optimizer step
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens predicted over all steps."""
+        return sum(len(self.rows[at]) - 1 for step in self.steps for at in step)
+
+
+def encode(tokenizer: Any, texts: Sequence[str], separator: int, longest: int) -> list[list[int]]:
+    """Return each text as separator, tokens, separator; a longer text is cut and stays open."""
+    ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+    return [
+        [separator, *row, separator] if len(row) <= longest else [separator, *row[:longest]]
+        for row in ids
+    ]
+
+
+def post_by_post(
+    examples: Sequence[Example],
+    rows: list[list[int]],
+    plan: Plan,
+    weights: Mapping[str, float] | None = None,
+) -> Curriculum:
+    """One post, one example: every epoch blended anew, batches of like length, short ones first.
+
+    A part of an epoch at the end takes a random part of its batches.
+    """
+    place = {example: at for at, example in enumerate(examples)}
+    steps: list[list[int]] = []
+    epoch, left = 0, plan.epochs
+    while left > 1e-9:
+        order = [place[example] for example in _epoch(examples, plan, epoch, weights)]
+        lengths = [len(rows[at]) for at in order]
+        made = batches(lengths, budget=plan.batch_tokens, seed=plan.seed, epoch=epoch)
+        keep = max(1, round(len(made) * min(left, 1.0)))
+        steps += [[order[at] for at in batch] for batch in made[:keep]]
+        epoch, left = epoch + 1, left - 1
+    return Curriculum(rows=rows, steps=steps)
+
+
+def _epoch(
+    examples: Sequence[Example], plan: Plan, epoch: int, weights: Mapping[str, float] | None
+) -> list[Example]:
+    if len({example.author for example in examples}) > 1:
+        return blend(examples, seed=plan.seed, epoch=epoch, weights=weights)
+    return random.Random(f"order {plan.seed} {epoch}").sample(list(examples), len(examples))
+
+
+def packed(examples: Sequence[Example], tokenizer: Any, separator: int, plan: Plan) -> Curriculum:
+    """The recipe of 2020: one stream of all epochs, cut into blocks, one block a step."""
+    texts: dict[str, list[str]] = {}
+    for example in examples:
+        texts.setdefault(example.author, []).append(example.text)
+    stream = list(huggingtweets_stream(texts, epochs=round(plan.epochs), seed=plan.seed))
+    posts = tokenizer(stream[1::2], add_special_tokens=False)["input_ids"]
+    tokens = [separator]
+    for post in posts:
+        tokens += [*post, separator]
+    rows = blocks(tokens, plan.block or len(tokens))
+    return Curriculum(rows=rows, steps=[[at] for at in range(len(rows))])

@@ -1,0 +1,127 @@
+"""Low-rank adapters on every linear layer of every block, in peft's file format.
+
+LoRA (Hu et al. 2021, arXiv:2106.09685, section 4.1): y = W x + (alpha / r) B A x with W frozen,
+A random, B zero, so that training starts from the base itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mynah.errors import BotError
+
+_PREFIX = "base_model.model."
+_WEIGHTS = "adapter_model.safetensors"
+_CONFIG = "adapter_config.json"
+
+
+class LoraLinear(nn.Module):
+    """A frozen linear layer plus its low-rank update; takes nn.Linear and GPT-2's Conv1D."""
+
+    def __init__(self, frozen: Any, rank: int, alpha: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.frozen = frozen
+        self.transposed = not isinstance(frozen, nn.Linear)  # Conv1D keeps [in, out]
+        first, second = frozen.weight.shape
+        inputs, outputs = (first, second) if self.transposed else (second, first)
+        bound = 1 / math.sqrt(inputs)
+        start = torch.empty(rank, inputs).uniform_(-bound, bound, generator=generator)
+        self.lora_A = nn.Parameter(start.to(frozen.weight.device))
+        self.lora_B = nn.Parameter(torch.zeros(outputs, rank, device=frozen.weight.device))
+        self.scale = alpha / rank
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return W x + scale * B A x; x [..., in] -> [..., out]."""
+        low = nn.functional.linear(x, self.lora_A.to(x.dtype))
+        out: Tensor = self.frozen(x)
+        return out + nn.functional.linear(low, (self.lora_B * self.scale).to(x.dtype))
+
+    @torch.no_grad()
+    def merged(self) -> Tensor:
+        """Return W + scale * B A in the layout and precision of W."""
+        update = self.lora_B.float() @ self.lora_A.float() * self.scale
+        weight: Tensor = self.frozen.weight
+        return (weight.float() + (update.T if self.transposed else update)).to(weight.dtype)
+
+
+def add_adapter(model: Any, *, rank: int, alpha: float, seed: int) -> None:
+    """Wrap every linear layer of every block; the output head and embeddings stay as they are."""
+    generator = torch.Generator().manual_seed(seed)
+    for parent, name, layer in list(_linear_layers(model)):
+        setattr(parent, name, LoraLinear(layer, rank, alpha, generator))
+
+
+def adapted(model: Any) -> dict[str, LoraLinear]:
+    """Return the adapted layers by their name in the base."""
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLinear)}
+
+
+def merge_adapter(model: Any) -> None:
+    """Fold every adapter into its frozen layer, in place; the model is a plain one again."""
+    for name, layer in adapted(model).items():
+        layer.frozen.weight.data = layer.merged()
+        parent, _, last = name.rpartition(".")
+        setattr(model.get_submodule(parent), last, layer.frozen)
+
+
+def _linear_layers(model: Any) -> Iterator[tuple[nn.Module, str, Any]]:
+    head = model.get_output_embeddings()
+    for parent in model.modules():
+        for name, layer in parent.named_children():
+            if layer is not head and _is_linear(layer):
+                yield parent, name, layer
+
+
+def _is_linear(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Linear) or type(layer).__name__ == "Conv1D"
+
+
+def save_adapter(model: Any, folder: Path, *, base: str, rank: int, alpha: float) -> None:
+    """Write the adapter as peft does, in bf16: two bytes for each number."""
+    layers = adapted(model)
+    tensors = {}
+    for name, layer in layers.items():
+        tensors[f"{_PREFIX}{name}.lora_A.weight"] = layer.lora_A.detach().bfloat16().contiguous()
+        tensors[f"{_PREFIX}{name}.lora_B.weight"] = layer.lora_B.detach().bfloat16().contiguous()
+    save_file(tensors, folder / _WEIGHTS, metadata={"format": "pt"})
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": any(layer.transposed for layer in layers.values()),
+        "target_modules": sorted({name.rpartition(".")[2] for name in layers}),
+        "inference_mode": True,
+    }
+    (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def load_adapter(model: Any, folder: Path) -> None:
+    """Add the adapter in `folder` to a freshly loaded base.
+
+    Raises:
+        BotError: the adapter is not whole, or is another base's.
+    """
+    try:
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        tensors = load_file(folder / _WEIGHTS)
+        add_adapter(model, rank=config["r"], alpha=config["lora_alpha"], seed=0)
+        for name, layer in adapted(model).items():
+            layer.lora_A.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_A.weight"))
+            layer.lora_B.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_B.weight"))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise BotError(
+            f"The adapter in {folder} does not fit this base ({type(error).__name__}).",
+            hint="Train it again: mynah train <bot>",
+        ) from error

@@ -1,0 +1,133 @@
+"""Bits per byte: the loss that everyone can compare, whatever the tokenizer.
+
+    bits per byte = sum of -log2 p(token | tokens before) / number of UTF-8 bytes of the text
+
+Cross-entropy a token depends on how long the tokenizer's tokens are; bits a byte do not (Gao et
+al. 2020, "The Pile", arXiv:2101.00027, section 3.1). The post's own end token counts: a model that
+does not know when a post is over pays for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+IGNORE = -100  # targets at padded places
+_ROWS = 64  # rows of logits that exist at once: 64 x 49,152 fp32 numbers are 12 MB
+
+
+def hidden_states(model: Any, ids: Tensor) -> Tensor:
+    """Return the last hidden states; ids [posts, tokens], padded on the right, -> [..., width].
+
+    No mask: padding on the right is never seen by the causal attention of what stands before it.
+    """
+    out: Tensor = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    return out
+
+
+def pad(rows: Sequence[Sequence[int]], filler: int) -> tuple[Tensor, Tensor]:
+    """Return inputs and next-token targets [rows, longest - 1], targets IGNORE where padded."""
+    width = max(len(row) for row in rows) - 1
+    inputs = torch.full((len(rows), width), filler)
+    targets = torch.full((len(rows), width), IGNORE)
+    for at, row in enumerate(rows):
+        length = len(row) - 1
+        inputs[at, :length] = torch.tensor(row[:-1])
+        targets[at, :length] = torch.tensor(row[1:])
+    return inputs, targets
+
+
+class _HeadLoss(torch.autograd.Function):
+    """Sum of cross-entropies through a frozen head, in pieces.
+
+    The gradient of the hidden states is worked out with the loss, piece by piece, so that the
+    logits of all positions never exist at once and the softmax is computed only once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        gradient = torch.empty_like(hidden)
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        for start in range(0, len(hidden), _ROWS):
+            piece = slice(start, start + _ROWS)
+            chance = torch.softmax(hidden[piece] @ weight.T, dim=-1)
+            at = targets[piece, None]
+            total -= chance.gather(1, at).float().clamp_min(1e-30).log().sum()
+            chance.scatter_add_(1, at, torch.full_like(at, -1, dtype=chance.dtype))
+            torch.mm(chance, weight, out=gradient[piece])
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * scale.to(gradient.dtype), None, None
+
+
+def training_loss(model: Any, ids: Tensor, targets: Tensor) -> Tensor:
+    """Return the sum of cross-entropies in nats over real targets [posts, tokens]."""
+    hidden = hidden_states(model, ids)
+    real = targets != IGNORE
+    head = model.get_output_embeddings()
+    if head.weight.requires_grad or head.bias is not None:
+        logits = head(hidden[real]).float()
+        return nn.functional.cross_entropy(logits, targets[real], reduction="sum")
+    loss: Tensor = _HeadLoss.apply(hidden[real], head.weight, targets[real])  # type: ignore[no-untyped-call]
+    return loss
+
+
+@torch.inference_mode()
+def post_nats(model: Any, rows: Sequence[Sequence[int]], filler: int, budget: int) -> Tensor:
+    """Return -log p of each post in nats, fp32 [posts].
+
+    Args:
+        model: a causal language model.
+        rows: token ids, each opening and ending with the separator.
+        filler: id to pad with.
+        budget: padded tokens that go through the model at once.
+    """
+    order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
+    nats = torch.zeros(len(rows), dtype=torch.float32)
+    for group in _groups(order, rows, budget):
+        ids, targets = pad([rows[at] for at in group], filler)
+        nats[group] = _row_nats(model, ids.to(model.device), targets.to(model.device)).cpu()
+    return nats
+
+
+def _row_nats(model: Any, ids: Tensor, targets: Tensor) -> Tensor:
+    """Return the sum of cross-entropies of each row, exact in fp32, [rows]."""
+    hidden = hidden_states(model, ids)
+    head = model.get_output_embeddings()
+    real = targets != IGNORE
+    flat, wanted = hidden[real], targets[real]
+    pieces = [
+        nn.functional.cross_entropy(
+            head(flat[start : start + _ROWS]).float(),
+            wanted[start : start + _ROWS],
+            reduction="none",
+        )
+        for start in range(0, len(flat), _ROWS)
+    ]
+    spread = torch.zeros(targets.shape, dtype=torch.float32, device=targets.device)
+    spread[real] = torch.cat(pieces)
+    return spread.sum(dim=1)
+
+
+def _groups(order: list[int], rows: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
+    groups: list[list[int]] = [[]]
+    for at in order:
+        group = groups[-1]
+        if group and (len(group) + 1) * len(rows[at]) > budget:
+            groups.append(group := [])
+        group.append(at)
+    return [group for group in groups if group]
+
+
+def bits_per_byte(nats: Tensor, texts: Sequence[str]) -> float:
+    """Return the bits a byte of posts that cost `nats` [posts]."""
+    total = sum(len(text.encode()) for text in texts)
+    return float(nats.sum()) / math.log(2) / total

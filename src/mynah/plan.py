@@ -1,0 +1,114 @@
+"""From the one dial, the posts and the machine: every number that training needs (no torch)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mynah.config import TrainingConfig
+from mynah.errors import SettingsError
+
+# The recipe of 2020, to the letter: GPT-2 as it was fine-tuned for thousands of bots.
+ORIGINAL_BLOCK = 1_024
+_ORIGINAL = {"epochs": 4.0, "learning_rate": 1.372e-4, "warmup": 0.0, "batch_tokens": 1_024}
+
+# What each turn of the dial means for 1,000 posts; docs/recipes.md has the measurements.
+_EFFORT = {
+    "quick": {"epochs": 1.0, "learning_rate": 2e-3},
+    "normal": {"epochs": 2.0, "learning_rate": 1.5e-3},
+    "best": {"epochs": 4.0, "learning_rate": 1e-3},
+}
+_RANK = 8
+_BATCH_TOKENS = 384
+_WARMUP = 0.05
+_FEWEST_STEPS = 60  # a small archive is read more often, so that it is learned at all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How one training goes; all of it is printed and written to run.json."""
+
+    recipe: str
+    effort: str
+    seed: int
+    epochs: float
+    learning_rate: float
+    warmup: float  # share of the steps
+    batch_tokens: int  # tokens a step, padding included
+    accumulate: int  # pieces a batch is computed in
+    rank: int | None  # None: all weights are trained
+    alpha: float
+    clip: float | None  # largest norm of the gradient
+    weight_decay: float
+    dropout: bool  # the base's own dropout, as the original's trainer left it on
+    block: int | None  # tokens a block where posts are packed, None: one post one example
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as run.json holds it."""
+        return asdict(self)
+
+
+def make_plan(config: TrainingConfig, *, tokens: int) -> Plan:
+    """Work out what the settings leave open, for an archive of `tokens` training tokens.
+
+    Raises:
+        SettingsError: a value out of range.
+    """
+    _check(config)
+    original = config.recipe == "huggingtweets"
+    derived = dict(_ORIGINAL) if original else _derive(config, tokens)
+    for name in derived:
+        if (chosen := getattr(config, name)) is not None:
+            derived[name] = chosen
+    rank = None if original else config.rank or _RANK
+    return Plan(
+        recipe=config.recipe,
+        effort=config.effort,
+        seed=config.seed,
+        epochs=float(derived["epochs"]),
+        learning_rate=float(derived["learning_rate"]),
+        warmup=float(derived["warmup"]),
+        batch_tokens=int(derived["batch_tokens"]),
+        accumulate=config.accumulate,
+        rank=rank,
+        alpha=float(2 * rank) if rank else 0.0,
+        clip=None if original else 1.0,
+        weight_decay=0.0,
+        dropout=original,
+        block=ORIGINAL_BLOCK if original else None,
+    )
+
+
+def _derive(config: TrainingConfig, tokens: int) -> dict[str, float]:
+    batch = config.batch_tokens or _BATCH_TOKENS
+    dial = _EFFORT[config.effort]
+    needed = _FEWEST_STEPS * batch / max(tokens, 1)
+    return {
+        "epochs": max(dial["epochs"], min(math.ceil(needed), 8)),
+        "learning_rate": dial["learning_rate"],
+        "warmup": _WARMUP,
+        "batch_tokens": batch,
+    }
+
+
+def _check(config: TrainingConfig) -> None:
+    positive = ("epochs", "learning_rate", "batch_tokens", "rank", "accumulate", "save_seconds")
+    for name in positive:
+        value = getattr(config, name)
+        if value is not None and value <= 0:
+            raise SettingsError(f"{name} must be above 0, not {value}.")
+    if config.warmup is not None and not 0 <= config.warmup < 1:
+        raise SettingsError(f"warmup is a share of the steps from 0 to 1, not {config.warmup}.")
+
+
+def rate_at(step: int, total: int, plan: Plan) -> float:
+    """Return the learning rate of a step (from 0): a linear rise, then a cosine down to 0.
+
+    Loshchilov and Hutter 2017 (arXiv:1608.03983), equation 5, without restarts.
+    """
+    rise = round(plan.warmup * total)
+    if step < rise:
+        return plan.learning_rate * (step + 1) / rise
+    done = (step - rise) / max(total - rise, 1)
+    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * done))

@@ -1,0 +1,306 @@
+"""The one training loop: any base, any recipe, killed and resumed to the same weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mynah.errors import SettingsError, TrainingStopped
+from mynah.loss import IGNORE, pad, training_loss
+from mynah.model import Base
+from mynah.plan import Plan, rate_at
+from mynah.run_folder import storage_errors
+
+_STATE = "state.safetensors"
+Rows = Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a bar and a tracker show after each step."""
+
+    step: int  # steps done
+    steps: int  # steps in all
+    loss: float  # nats a token, of this step
+    rate: float
+    posts: int  # examples learned from in this process
+    tokens: int  # real tokens learned from in this process
+    seconds: float  # since this process began to train
+
+
+@dataclass(kw_only=True)
+class Course:
+    """Where a training stands: everything that a checkpoint has to hold besides tensors."""
+
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """Where the state of a training is kept, and how often it is written."""
+
+    folder: Path
+    key: str  # of everything the weights depend on; another key is another training
+    seconds: float = 30.0
+    resume: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a training will cost, before it starts."""
+
+    seconds: float
+    bytes: int
+    tokens_per_second: float
+
+
+def trained_parameters(model: Any) -> dict[str, nn.Parameter]:
+    """Return the parameters that training changes, by name."""
+    return {name: each for name, each in model.named_parameters() if each.requires_grad}
+
+
+def train(
+    base: Base,
+    rows: Rows,
+    steps: Sequence[Sequence[int]],
+    plan: Plan,
+    *,
+    checkpoints: Checkpoints | None = None,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+) -> Course:
+    """Train the parameters that require gradients, one optimizer step for each group of rows.
+
+    Args:
+        base: the model, already with its adapter where the plan has one.
+        rows: token ids of every example, separators included.
+        steps: which rows each step learns from, for all epochs, in order.
+        plan: learning rate and the rest.
+        checkpoints: where to save; None keeps nothing.
+        on_step: called after each step.
+
+    Raises:
+        TrainingStopped: Ctrl-C or a polite kill; the state is saved, the error says how to go on.
+    """
+    parameters = trained_parameters(base.model)
+    optimizer = _optimizer(parameters, plan)
+    course = _restore(parameters, optimizer, checkpoints)
+    watch = _Stopwatch(course)
+    base.model.train(plan.dropout)
+    with _polite_stop() as stopped:
+        for step in range(course.step, len(steps)):
+            torch.manual_seed(hash((plan.seed, step)))  # dropout: a resumed step draws the same
+            group = [rows[at] for at in steps[step]]
+            rate = rate_at(step, len(steps), plan)
+            loss, tokens = _one_step(base, group, plan, optimizer, rate)
+            watch.count(loss, tokens, len(group))
+            on_step(watch.progress(len(steps), rate))
+            if checkpoints and (stopped or watch.due(checkpoints.seconds)):
+                _save(parameters, optimizer, course, checkpoints)
+            if stopped:
+                raise _stop_error(checkpoints)
+    base.model.eval()
+    return course
+
+
+def _optimizer(parameters: dict[str, nn.Parameter], plan: Plan) -> torch.optim.AdamW:
+    return torch.optim.AdamW(
+        parameters.values(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+    )
+
+
+def _one_step(
+    base: Base, group: Rows, plan: Plan, optimizer: torch.optim.AdamW, rate: float
+) -> tuple[float, int]:
+    """Learn from one group of rows; return nats a token and the number of tokens."""
+    ids, targets = pad(group, base.separator)
+    tokens = int((targets != IGNORE).sum())
+    total = 0.0
+    for piece in torch.arange(len(ids)).chunk(plan.accumulate):
+        loss = _piece_loss(base, ids[piece], targets[piece])
+        (loss / tokens).backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    if plan.clip:
+        held = [each for group in optimizer.param_groups for each in group["params"]]
+        nn.utils.clip_grad_norm_(held, plan.clip)
+    for each in optimizer.param_groups:
+        each["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return total / tokens, tokens
+
+
+def _piece_loss(base: Base, ids: Tensor, targets: Tensor) -> Tensor:
+    device = base.device.name
+    return training_loss(base.model, ids.to(device), targets.to(device))
+
+
+class _Stopwatch:
+    """Count what a training has done and when it was last saved."""
+
+    def __init__(self, course: Course) -> None:
+        self.course = course
+        self.before = course.seconds
+        self.start = self.saved = time.monotonic()
+        self.posts = self.tokens = 0
+
+    def count(self, loss: float, tokens: int, posts: int) -> None:
+        self.course.step += 1
+        self.course.losses.append(loss)
+        self.course.tokens += tokens
+        self.course.seconds = self.before + time.monotonic() - self.start
+        self.posts += posts
+        self.tokens += tokens
+
+    def due(self, seconds: float) -> bool:
+        if time.monotonic() - self.saved < seconds:
+            return False
+        self.saved = time.monotonic()
+        return True
+
+    def progress(self, steps: int, rate: float) -> Progress:
+        return Progress(
+            step=self.course.step,
+            steps=steps,
+            loss=self.course.losses[-1],
+            rate=rate,
+            posts=self.posts,
+            tokens=self.tokens,
+            seconds=time.monotonic() - self.start,
+        )
+
+
+@contextmanager
+def _polite_stop() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM instead of dying mid-step; a second one kills as ever."""
+    seen: list[int] = []
+    handlers: dict[signal.Signals, Any] = {}
+
+    def note(number: int, frame: object) -> None:
+        seen.append(number)
+        signal.signal(number, handlers[signal.Signals(number)])
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, note)
+    except ValueError:  # not the main thread: whoever runs this thread stops it in its own way
+        pass
+    try:
+        yield seen
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _stop_error(checkpoints: Checkpoints | None) -> TrainingStopped:
+    if checkpoints is None:
+        return TrainingStopped("Stopped; nothing was saved.")
+    return TrainingStopped(
+        "Stopped; what was learned so far is saved.",
+        hint=f"Go on with: mynah train {checkpoints.folder.parent.name} --resume",
+    )
+
+
+def _save(
+    parameters: dict[str, nn.Parameter],
+    optimizer: torch.optim.AdamW,
+    course: Course,
+    checkpoints: Checkpoints,
+) -> None:
+    """Write parameters, moments and course as one file that replaces the last one whole."""
+    tensors = {f"weight.{name}": each.detach().clone() for name, each in parameters.items()}
+    for name, each in parameters.items():
+        for key in ("exp_avg", "exp_avg_sq"):
+            tensors[f"{key}.{name}"] = optimizer.state[each][key]
+    notes = {"key": checkpoints.key, "course": json.dumps(vars(course))}
+    with storage_errors(checkpoints.folder):
+        checkpoints.folder.mkdir(parents=True, exist_ok=True)
+        fresh = checkpoints.folder / f".{_STATE}"
+        save_file(tensors, fresh, metadata=notes)
+        with fresh.open("rb") as written:
+            os.fsync(written.fileno())
+        fresh.replace(checkpoints.folder / _STATE)
+
+
+def _restore(
+    parameters: dict[str, nn.Parameter],
+    optimizer: torch.optim.AdamW,
+    checkpoints: Checkpoints | None,
+) -> Course:
+    """Load the saved state when asked to and when it is this very training's."""
+    if checkpoints is None or not checkpoints.resume:
+        return Course()
+    file = checkpoints.folder / _STATE
+    if not file.exists():
+        return Course()
+    with safe_open(file, framework="pt") as state:
+        notes = state.metadata()
+        if notes["key"] != checkpoints.key:
+            raise SettingsError(
+                "The saved training used other posts or settings.",
+                hint="Use those again, or train anew without --resume.",
+            )
+        course = Course(**json.loads(notes["course"]))
+        for name, each in parameters.items():
+            each.data.copy_(state.get_tensor(f"weight.{name}"))
+            optimizer.state[each] = {
+                "step": torch.tensor(float(course.step)),
+                "exp_avg": state.get_tensor(f"exp_avg.{name}").to(each.device),
+                "exp_avg_sq": state.get_tensor(f"exp_avg_sq.{name}").to(each.device),
+            }
+    return course
+
+
+def estimate(base: Base, rows: Rows, steps: Sequence[Sequence[int]], plan: Plan) -> Estimate:
+    """Time two passes over a middling step, without learning, and say what all steps will cost."""
+    sizes = sorted(range(len(steps)), key=lambda at: _padded(rows, steps[at]))
+    middle = steps[sizes[len(sizes) // 2]]
+    group = [rows[at] for at in middle]
+    ids, targets = pad(group, base.separator)
+    piece = slice(0, -(-len(ids) // plan.accumulate))
+    best = min(_timed_pass(base, ids[piece], targets[piece]) for _ in range(3))
+    rate = ids[piece].numel() / best
+    total = sum(_padded(rows, step) for step in steps)
+    largest = _padded(rows, steps[sizes[-1]]) / plan.accumulate
+    return Estimate(
+        seconds=total / rate * 1.05,
+        bytes=_memory(base.model, largest),
+        tokens_per_second=rate,
+    )
+
+
+def _padded(rows: Rows, step: Sequence[int]) -> int:
+    return len(step) * (max(len(rows[at]) for at in step) - 1)
+
+
+def _timed_pass(base: Base, ids: Tensor, targets: Tensor) -> float:
+    start = time.perf_counter()
+    _piece_loss(base, ids, targets).backward()  # type: ignore[no-untyped-call]
+    for each in trained_parameters(base.model).values():
+        each.grad = None
+    return time.perf_counter() - start
+
+
+def _memory(model: Any, tokens: float) -> int:
+    """Return about how many bytes the process will hold, from what is kept for each token."""
+    width, layers = model.config.hidden_size, model.config.num_hidden_layers
+    inner = getattr(model.config, "intermediate_size", None) or 4 * width
+    weights = sum(each.numel() * each.element_size() for each in model.parameters())
+    trained = sum(each.numel() for each in trained_parameters(model).values()) * 4
+    size = model.dtype.itemsize
+    kept = tokens * layers * (18 * width + 6 * inner) * size
+    return int(450e6 + weights + 3 * trained + kept)
