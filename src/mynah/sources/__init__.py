@@ -1,0 +1,146 @@
+"""Where posts come from: a path in, an iterator of posts out.
+
+    fetched = read("twitter-2024.zip", FetchConfig())
+    write_rows(folder.posts, map(post_to_json, fetched.posts))
+    fetched.notices, fetched.accounts, fetched.input_hashes()
+
+One module a source, found by content (`recognition`). Sources share `place` (bytes within
+limits), `parsing` (JSON and lines), `tweets` and `rows` (records), and do not know each other.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mynah.config import FetchConfig
+from mynah.errors import EmptySource
+from mynah.records import Account, Post
+from mynah.sources.journal import Content, Journal
+from mynah.sources.recognition import READERS, find
+from mynah.sources.values import made_up_id
+
+_NEW_ARCHIVE = "Get a new one: x.com > Settings > Your account > Download an archive."
+_NEEDS_TEXT = 'Each row needs a text: {"text": "..."} in JSON lines, a column named text in CSV.'
+
+__all__ = ["READERS", "Fetched", "read", "read_all"]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Posts to iterate over once, and what is known about them.
+
+    `posts` is lazy; `accounts`, `notices` and `input_hashes` are whole once it is exhausted
+    (an archive's own account is there from the start). Iterating may raise a SourceError.
+    """
+
+    format: str  # "x-archive-2022"; several sources give "csv+x-archive-2022"
+    posts: Iterator[Post]
+    inputs: tuple[Path, ...]
+    _journal: Journal
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """Return who posts, in order of appearance."""
+        return tuple(self._journal.accounts.values())
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Return sentences that the person should read."""
+        return self._journal.notices()
+
+    def input_hashes(self) -> dict[str, str]:
+        """Return the SHA-256 of every member that posts were read from, by `zip/member` or file.
+
+        Only those are hashed, and while they are read: a zip's gigabytes of media never are.
+        """
+        return dict(self._journal.hashes)
+
+
+def read(spec: str, config: FetchConfig) -> Fetched:
+    """Read one source: `archive:path`, `file:path`, or a path recognised by its content.
+
+    Raises:
+        SourceError: here or while iterating, always with a hint.
+    """
+    return read_all((spec,), config)
+
+
+def read_all(specs: Sequence[str], config: FetchConfig) -> Fetched:
+    """Read several sources as one, such as the zips that X cut one archive into.
+
+    A post that is in two of them comes once; a source without posts is only a notice while
+    another has some.
+
+    Raises:
+        SourceError: here or while iterating, always with a hint.
+    """
+    journal = Journal()
+    contents: list[tuple[str, Content]] = []
+    inputs: list[Path] = []
+    for spec in specs:
+        reader, place = find(spec, config)
+        contents.append((place.path.name, reader.read(place, journal)))
+        inputs.append(place.path)
+    posts = _once(_chained(contents, journal), journal)
+    if config.max_posts is not None:
+        posts = _newest(posts, config.max_posts, journal)
+    formats = "+".join(sorted({content.format for _, content in contents}))
+    return Fetched(formats, posts, tuple(inputs), journal)
+
+
+def _chained(contents: Iterable[tuple[str, Content]], journal: Journal) -> Iterator[Post]:
+    """Yield the posts of all sources.
+
+    Raises:
+        EmptySource: there is none.
+    """
+    empty, some = [], False
+    for name, content in contents:
+        found = False
+        for post in content.posts:
+            found = some = True
+            yield post
+        if not found:
+            empty.append(name)
+    if not some:
+        archive = any(content.format.startswith("x-archive") for _, content in contents)
+        raise EmptySource(
+            f"{' and '.join(empty) or 'No source'} holds no post.",
+            hint=_NEW_ARCHIVE if archive else _NEEDS_TEXT,
+        )
+    for name in empty:
+        journal.say(f"{name} holds no post.")
+
+
+def _once(posts: Iterator[Post], journal: Journal) -> Iterator[Post]:
+    """Yield each post once; another post that claims the same id gets one of its own."""
+    seen: dict[tuple[str, str], int] = {}
+    for post in posts:
+        key, mark = (post.author, post.id), hash(post.text)
+        if key not in seen:
+            seen[key] = mark
+            yield post
+        elif seen[key] == mark:
+            journal.count("post came twice and is read once", "posts came twice and are read once")
+        else:
+            yield replace(post, id=made_up_id(post.author, post.id, post.text))
+
+
+def _newest(posts: Iterator[Post], most: int, journal: Journal) -> Iterator[Post]:
+    """Yield the newest posts of each author, in their first order; later lines count as newer."""
+    heaps: defaultdict[str, list[tuple[str, int, Post]]] = defaultdict(list)
+    for number, post in enumerate(posts):
+        heap, item = heaps[post.author], (post.created_at or "", number, post)
+        if len(heap) < most:
+            heapq.heappush(heap, item)
+        else:
+            heapq.heappushpop(heap, item)
+            journal.count(
+                "older post was left out by --max-posts", "older posts were left out by --max-posts"
+            )
+    kept = sorted((item for heap in heaps.values() for item in heap), key=lambda item: item[1])
+    yield from (post for _, _, post in kept)

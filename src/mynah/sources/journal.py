@@ -1,0 +1,53 @@
+"""What a reader learns on the way: accounts, hashes of what was read, sentences for the person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mynah.records import Account, Post
+
+
+@dataclass
+class Journal:
+    """Fill up while posts are read; complete when the last post has been."""
+
+    accounts: dict[str, Account] = field(default_factory=dict)  # by handle, in order of appearance
+    hashes: dict[str, str] = field(default_factory=dict)
+    sentences: list[str] = field(default_factory=list)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def account(self, account: Account) -> None:
+        """Note who posts; the first word about a handle stays."""
+        self.accounts.setdefault(account.handle, account)
+
+    def hashed(self, name: str, digest: str) -> None:
+        """Note the SHA-256 of a member read to its end; two inputs of one name keep both."""
+        while self.hashes.get(name, digest) != digest:
+            name += "'"
+        self.hashes[name] = digest
+
+    def say(self, sentence: str) -> None:
+        """Note a sentence for the person."""
+        self.sentences.append(sentence)
+
+    def count(self, one: str, many: str) -> None:
+        """Count something worth a sentence: `one` and `many` follow the number."""
+        self.counts[one, many] += 1
+
+    def notices(self) -> tuple[str, ...]:
+        """Return the sentences, the counted ones last."""
+        counted = (
+            f"{count:,} {one if count == 1 else many}."
+            for (one, many), count in self.counts.items()
+        )
+        return (*self.sentences, *counted)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a reader makes of a place; `posts` is lazy and fills the journal."""
+
+    format: str
+    posts: Iterator[Post]

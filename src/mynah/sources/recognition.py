@@ -1,0 +1,77 @@
+"""Which reader reads what the person named: by content, not by the file's ending."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Protocol
+
+from mynah.config import FetchConfig
+from mynah.errors import BrokenSource, SourceNotFound, UnknownFormat
+from mynah.sources import csv_file, grailbird, json_lines, text_file, x_archive
+from mynah.sources.journal import Content, Journal
+from mynah.sources.parsing import not_utf8
+from mynah.sources.place import AGAIN, FilePlace, Place, head, place_at
+
+_SPEC = re.compile(r"(?:(archive|file):)?(.*)", re.DOTALL)
+_FORMATS = (
+    "Mynah reads X archives (zip or folder), Twitter archives of 2012-2018, "
+    "JSON lines with a text each, CSV with a column named text, and .txt with one post a line."
+)
+_PACKED = (b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+
+
+class Reader(Protocol):
+    """What a module of this package offers to be a source."""
+
+    SCHEME: str  # "archive" for zips and folders, "file" for single files
+
+    def recognises(self, place: Place) -> bool:
+        """Tell, from names or the first bytes, whether this reader reads the place."""
+
+    def read(self, place: Place, journal: Journal) -> Content:
+        """Read it: posts lazily, everything else into the journal."""
+
+
+# The first that recognises a place reads it. A new source is its module and a line here.
+READERS: tuple[Reader, ...] = (x_archive, grailbird, json_lines, csv_file, text_file)
+
+
+def find(spec: str, config: FetchConfig) -> tuple[Reader, Place]:
+    """Return the reader for `archive:path`, `file:path` or a path, and the place to read.
+
+    Raises:
+        SourceNotFound: nothing is at that path.
+        UnknownFormat: no reader knows what is there.
+        SourceError: it cannot be opened.
+    """
+    found = _SPEC.fullmatch(spec)
+    scheme, name = (found[1], found[2]) if found else (None, spec)
+    if not name.strip() or "\0" in name:
+        raise SourceNotFound("The source has no name.", hint="Run: mynah fetch <archive.zip>")
+    place = place_at(Path(name).expanduser(), config)
+    kind = "file" if isinstance(place, FilePlace) else "archive"
+    if scheme not in (None, kind):
+        raise UnknownFormat(f"{name} is no {scheme}.", hint=f"Run: mynah fetch {kind}:{name}")
+    if kind == "file":
+        _refuse_binary(place)
+    for reader in READERS:
+        if kind == reader.SCHEME and reader.recognises(place):
+            return reader, place
+    raise UnknownFormat(f"{name} is none of the formats that Mynah knows.", hint=_FORMATS)
+
+
+def _refuse_binary(place: Place) -> None:
+    """Refuse what is no text, with the reason that helps."""
+    start, name = head(place), place.path.name
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise not_utf8(name)
+    if start.startswith(_PACKED) or start[257:262] == b"ustar":
+        raise UnknownFormat(
+            f"{name} is packed in another way than zip.",
+            hint="Unpack it and name the folder: mynah fetch <folder>",
+        )
+    if name.lower().endswith(".zip"):
+        raise BrokenSource(f"{name} is not a zip, whatever its name says.", hint=AGAIN)
+    if b"\0" in start:
+        raise UnknownFormat(f"{name} is not text.", hint=_FORMATS)
