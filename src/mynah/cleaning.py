@@ -137,9 +137,10 @@ class _Judge:
 
     def after(self, post: Post, text: str) -> tuple[Reason | None, str]:
         """Judge the plain text, and remember it if it stays."""
-        if not own_words(text) and not any("#" in word for word in text.split()):
+        own = own_words(text)
+        if not own and "#" not in text:
             return "empty", ""
-        if count_words(text) < self.config.min_words:
+        if count_words(own) < self.config.min_words:
             return "short", ""
         return (None, "") if self.config.keep_duplicates else self.repeated(post, text)
 
@@ -166,15 +167,15 @@ def is_repost(post: Post) -> bool:
 
 def own_words(text: str) -> list[str]:
     """Return the words that are neither a link, a name nor a tag."""
+    lower = text.lower()
+    if not any(mark in lower for mark in _NOT_OWN):
+        return text.split()
     return [word for word in text.split() if not any(mark in word.lower() for mark in _NOT_OWN)]
 
 
-def count_words(text: str) -> int:
-    """Count one's own words; where a script has no spaces, two characters are a word."""
-    words = own_words(text)
-    if text.isascii():
-        return len(words)
-    return sum(max(1, len(_UNSPACED.findall(word)) // 2) for word in words)
+def count_words(words: Iterable[str]) -> int:
+    """Count words; where a script writes none apart, two characters are one."""
+    return sum(1 if word.isascii() else max(1, len(_UNSPACED.findall(word)) // 2) for word in words)
 
 
 def fold(text: str) -> str:

@@ -35,7 +35,7 @@ class FetchConfig:
 class CleaningConfig:
     """What training sees of the posts."""
 
-    min_words: int = setting(3, "fewest words a post without link, mention or hashtag must have")
+    min_words: int = setting(3, "fewest words of a post, links, mentions and hashtags not counted")
     drop_replies: bool = setting(False, "leave out replies to other people")
     keep_duplicates: bool = setting(False, "keep posts that repeat an earlier one")
     pii: bool | None = setting(
@@ -51,7 +51,7 @@ class DatasetConfig:
 
     held_out: float = setting(0.1, "share of the newest posts that is never trained on")
     max_held_out: int = setting(300, "most posts to hold out of each account")
-    max_tokens: int = setting(160, "longest example, in tokens; a longer post is cut there")
+    max_post_tokens: int = setting(160, "longest example, in tokens; a longer post is cut there")
     weights: tuple[float, ...] | None = setting(None, "weight of each voice of a blend, as 2,1,1")
 
 

@@ -47,7 +47,7 @@ class Base:
 
 MULTILINGUAL: tuple[Base, ...] = (
     Base("Qwen/Qwen3-0.6B-Base", "Apache-2.0", "0.6 billion", "119 languages"),
-    Base("facebook/xglm-564M", "MIT", "0.56 billion", "30 languages"),
+    Base("Qwen/Qwen2.5-0.5B", "Apache-2.0", "0.5 billion", "29 languages"),
     Base("utter-project/EuroLLM-1.7B", "Apache-2.0", "1.7 billion", "35 languages"),
 )
 

@@ -35,27 +35,44 @@ _UNSEEN = re.compile(
     f"|(?<![{_JOINING}{_PICTURE}\ufe0f])\u200d|\u200d(?![{_JOINING}{_PICTURE}])"
 )
 
+# What the first byte of a letter in UTF-8 becomes in another encoding: an accented, Greek or
+# Cyrillic letter, a root sign (Macintosh), a line (DOS). Emoji and curly quotes are none of these.
+_PERHAPS_BROKEN = re.compile("[\u0080-\u052f\u221a\u2500-\u257f]")
+
 _LINK = re.compile(
     r"https?://t\.co/[!-~]*…?"  # ASCII only: Japanese goes on without a space after a link
-    r"|https?:\S*"
-    r"|(?<!\S)[(\[\"']?www\.\w\S*"
+    r"|https?://\S*"
+    r"|(?-i:https?:)\S*"  # the original's rule: "HTTP: the basics" is about it, not a link
+    r"|(?<![\w./@:-])www\.\w\S*"
     r"|(?<![\w./@-])t\.co/\w+[!-~]*…?"
     r"|pic\.(?:twitter|x)\.com/\w*…?"  # no boundary before: scrapes glue it to the last word
     r"|(?<!\S)htt(?:ps?)?…$",  # a retyped or cut post: the link's head is all that is left
     re.IGNORECASE,
 )
+_LINK_SIGNS = ("htt", "www.", "t.co/", "pic.")
 _BRACKETS = {"(": ")", "[": "]", "<": ">", '"': '"', "“": "”", "«": "»"}
 
-# @name, @name.bsky.social, @name@server: where a name ends the word, as the places write replies.
-_LEADING_NAMES = re.compile(r"(?:[@＠]\w+(?:[.@-]\w+)*(?:\s+|$))+")
+# @name or @name@server, alone as a word: "@name: hi" was typed, a place writes no colon.
+_LEADING_NAMES = re.compile(r"(?:[@＠](?:\w+|[\w.-]+@[\w.-]+)(?:\s+|$))+")
 
 
 def plain(post: Post) -> str:
     """Return the post's text as one line without links, reply prefix and escapes."""
     text = cut(post.text, _marked_links(post))
-    text = repair(unescape(text) if post.escaped else text)
-    text = one_line(cut_links(text))
+    text = tidy(unescape(text) if post.escaped else text)
     return cut_reply_prefix(text) if post.kind in ("reply", "self-reply") else text
+
+
+def tidy(text: str) -> str:
+    """Repair characters, cut links and join lines until there is nothing left to do.
+
+    ASCII needs one round. Elsewhere a cut link can leave two letters side by side that look like
+    one letter in a broken encoding.
+    """
+    tidied = one_line(cut_links(repair(text)))
+    while not tidied.isascii() and tidied != text:
+        text, tidied = tidied, one_line(cut_links(repair(tidied)))
+    return tidied
 
 
 def unescape(text: str) -> str:
@@ -67,9 +84,9 @@ def unescape(text: str) -> str:
 
 def repair(text: str) -> str:
     """Repair broken encodings, drop what cannot be seen, compose accents (NFC)."""
-    if text.isascii():
-        return _UNSEEN.sub("", text)
-    return unicodedata.normalize("NFC", _UNSEEN.sub("", _repair_encoding(join_surrogates(text))))
+    if not text.isascii():
+        text = _repair_encoding(_compose(join_surrogates(text)))
+    return _compose(_UNSEEN.sub("", text))
 
 
 def join_surrogates(text: str) -> str:
@@ -81,7 +98,12 @@ def join_surrogates(text: str) -> str:
 
 def cut_links(text: str) -> str:
     """Cut the links that a pattern finds: http, www., bare t.co and picture links."""
-    return cut(text, (link.span() for link in _LINK.finditer(text)))
+    lower = text.lower()
+    if not any(sign in lower for sign in _LINK_SIGNS):  # most have none, and a search is slow
+        return text
+    while (shorter := cut(text, (link.span() for link in _LINK.finditer(text)))) != text:
+        text = shorter  # what stood on both sides of a link can be one itself
+    return text
 
 
 def one_line(text: str) -> str:
@@ -122,7 +144,13 @@ def _with_brackets(text: str, start: int, end: int, floor: int) -> Range:
     return start, end
 
 
+def _compose(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
 def _repair_encoding(text: str) -> str:
-    import ftfy  # 70 ms, needed only where a text is not ASCII
+    if not _PERHAPS_BROKEN.search(text):
+        return text
+    import ftfy  # 70 ms, needed only here
 
     return str(ftfy.fix_encoding(text))
