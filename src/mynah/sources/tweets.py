@@ -21,8 +21,15 @@ from mynah.sources.values import (
     made_up_id,
 )
 
-_REPLY = ("in_reply_to_status_id_str", "in_reply_to_user_id_str", "in_reply_to_screen_name")
-_NUMBERED_REPLY = ("in_reply_to_status_id", "in_reply_to_user_id")
+_REPLY = frozenset(
+    {
+        "in_reply_to_status_id_str",
+        "in_reply_to_user_id_str",
+        "in_reply_to_screen_name",
+        "in_reply_to_status_id",
+        "in_reply_to_user_id",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def _kind(tweet: dict[str, Any], text: str, owner: Owner) -> Kind:
     # An archive's `retweeted` is false on every retweet: only the text tells.
     if REPOST.match(text) or tweet.get("retweeted_status"):
         return "repost"
-    if any(tweet.get(key) for key in _REPLY) or any(tweet.get(key) for key in _NUMBERED_REPLY):
+    if not _REPLY.isdisjoint(tweet) and any(tweet.get(key) for key in _REPLY):
         return "self-reply" if owner.is_target_of(tweet) else "reply"
     urls = as_list(as_dict(tweet.get("entities")).get("urls"))
     return "quote" if any(is_quote(as_dict(url).get("expanded_url")) for url in urls) else "post"
@@ -88,7 +95,9 @@ def _latest(tweet: dict[str, Any]) -> str | None:
 
 def _spans(tweet: dict[str, Any], text: str) -> list[Span]:
     entities = as_dict(tweet.get("entities"))
-    spans = _leading_mentions(as_list(entities.get("user_mentions")), text)
+    spans = []
+    if text.startswith(("@", "＠", " ")):
+        spans += _leading_mentions(as_list(entities.get("user_mentions")), text)
     spans += _links(as_list(entities.get("urls")), text, "url")
     media = as_list(entities.get("media"))
     media = media or as_list(as_dict(tweet.get("extended_entities")).get("media"))
