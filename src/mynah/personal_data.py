@@ -19,7 +19,7 @@ _EMAIL = re.compile(
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{2,4}){3,8}(?:[ -]?[A-Z0-9]{1,3})?\b", re.I)
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)(?!\w)")
 _IPV6 = re.compile(
-    r"(?<![\w:.])(?=[\da-f:]*\d)[\da-f]{1,4}:[\da-f:]{2,35}(?:[\da-f]|(?<=::))(?![\w:])", re.I
+    r"(?<![\w:.])(?=[\da-f:]*\d)[\da-f]{1,4}:[\da-f:]{1,35}(?:[\da-f]|(?<=::))(?![\w:])", re.I
 )
 
 # Seven figures or more with what people write between them: the cheap test before the slow one.
