@@ -1,0 +1,320 @@
+"""The model card: what a bot is made of and how well it does, for people and for the Hub.
+
+`card_text` is pure: three records in, one Markdown text out. Names and posts come from strangers,
+so the template escapes whatever it inserts, unless it is `Markdown` made here.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+
+from mynah.card_metadata import PROMPT, Json, Relation, dump, front_matter, result_of, voices
+from mynah.config import GenerationConfig
+from mynah.copying import words_of
+from mynah.dataset import bot_kind, joined_name
+from mynah.markup import Markdown, link, plain, shown, table
+from mynah.records import read_rows
+from mynah.run_folder import RunFolder, replacing
+
+DIAGRAM = "pipeline.svg"  # stands beside the card: an embedded picture is blocked by most viewers
+SHOWN = 5  # samples on the card
+
+_REASONS = {
+    "repost": "Reposts",
+    "short": "Short posts",
+    "edited": "Earlier versions of edited posts",
+    "empty": "Nothing left but links",
+    "duplicate": "Duplicates",
+    "near-duplicate": "Near duplicates",
+    "reply": "Replies",
+}
+_ALWAYS = ("repost", "short")  # shown even when zero, as readers of older cards expect
+_SETTINGS = {
+    "recipe": "Recipe",
+    "effort": "Effort",
+    "trained_parameters": "Trained parameters",
+    "rank": "Rank of the adapter",
+    "epochs": "Epochs",
+    "steps": "Steps",
+    "tokens": "Tokens",
+    "batch_tokens": "Tokens a step",
+    "learning_rate": "Peak learning rate",
+    "warmup": "Warm-up, share of the steps",
+    "seed": "Seed",
+    "data_seed": "Seed of the data's order",
+}
+
+
+def card_text(
+    run: Json,
+    report: Json | None,
+    samples: Sequence[Json],
+    *,
+    relation: Relation = "adapter",
+    model: str | None = None,
+    preview: bool = False,
+) -> str:
+    """Return the model card of a bot.
+
+    Args:
+        run: run.json: `name`; `accounts`, each `{handle, name, bio, url, own_archive}`; `versions`,
+            `{library: version}`; `stages`, each `{at, seconds, config, inputs, result}`, where
+            `inputs` is `{file: SHA-256}`. Read are `clean.result`: `{downloaded, kept, dropped:
+            {reason: n}, by_author: {handle: the same three}, replaced: {kind: n} or null when not
+            searched for, languages: {code: share}}`; `train.seconds`, `train.config` (as
+            used) and `train.result`: `{base: {name, hub_id, license, languages, sha256}, recipe,
+            dtype, dtype_reason, device, trained_parameters, posts, held_out, tokens, steps, epochs,
+            learning_rate, batch_tokens, rank, seed, data_seed}`; a result wins over a config.
+        report: report.json: `{verdict, bits_per_byte: {base, bot, gain_percent, interval, posts},
+            copied: {bot, unguarded, person, samples}}`; interval in per cent of gain, copied as
+            shares of 1.
+        samples: rows of samples.jsonl, `{text, prompt, nearest: {text, overlap}}`; a copy, or one
+            that was not compared, is not shown.
+        relation: "finetune" for merged weights.
+        model: what the transformers snippet loads: a folder or a Hub id (default: the bot's name).
+        preview: preview.png stands beside the card.
+    """
+    return _template().render(
+        front_matter=Markdown(dump(front_matter(run, relation=relation, preview=preview))),
+        **_who(run),
+        **_data(run),
+        train=_training(run),
+        versions=", ".join(f"{key} {value}" for key, value in (run.get("versions") or {}).items()),
+        voice=_voice(report) if report else None,
+        samples=shown_samples(samples),
+        relation=relation,
+        lineage=_lineage(run),
+        diagram=Markdown(DIAGRAM),
+        **_commands(run, model),
+    )
+
+
+def write_card(
+    folder: RunFolder,
+    *,
+    into: Path | None = None,
+    relation: Relation = "adapter",
+    model: str | None = None,
+) -> Path:
+    """Write the card of a bot, and the diagram it shows, into its folder or another."""
+    root = into or folder.root
+    report = json.loads(folder.report.read_text("utf-8")) if folder.report.exists() else None
+    samples = list(read_rows(folder.samples)) if folder.samples.exists() else []
+    preview = (root / folder.preview.name).exists()
+    text = card_text(
+        folder.read_run(), report, samples, relation=relation, model=model, preview=preview
+    )
+    for name, content in ((DIAGRAM, diagram()), (folder.card.name, text)):
+        with replacing(root / name) as file:
+            file.write(content)
+    return root / folder.card.name
+
+
+def diagram() -> str:
+    """Return the drawing of the pipeline, as SVG."""
+    return _resource(DIAGRAM)
+
+
+def display_names(accounts: Sequence[Json]) -> list[str]:
+    """Return what to call each account: its display name, told apart by handle where shared."""
+    names = [plain(account.get("name") or "") or f"@{account['handle']}" for account in accounts]
+    return [
+        f"{name} (@{account['handle']})" if names.count(name) > 1 else name
+        for name, account in zip(names, accounts, strict=True)
+    ]
+
+
+def shown_samples(samples: Iterable[Json]) -> list[str]:
+    """Return the first few posts that copy nobody."""
+    texts = (plain(row["text"]) for row in samples if not _copies(row))
+    return [text for text in texts if text][:SHOWN]
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        finalize=shown, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(_resource("card.md"))
+
+
+def _resource(name: str) -> str:
+    return (files("mynah") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _who(run: Json) -> Json:
+    accounts = voices(run)
+    names = display_names(accounts)
+    return {
+        "title": " & ".join(names),
+        "kind": bot_kind(account["handle"] for account in accounts),
+        "joined": joined_name(account["handle"] for account in accounts),
+        "whose": names[0] if len(names) == 1 else "each of these accounts",
+        "people": _people(accounts, names),
+    }
+
+
+def _data(run: Json) -> Json:
+    cleaned = result_of(run, "clean")
+    return {
+        "counts": _counts(cleaned, voices(run)) if cleaned else "",
+        "replaced": _replaced(cleaned.get("replaced")),
+        "languages": _languages(cleaned.get("languages") or {}),
+    }
+
+
+def _people(accounts: Sequence[Json], names: Sequence[str]) -> Markdown:
+    links = []
+    for account, name in zip(accounts, names, strict=True):
+        handle = f"@{account['handle']}"
+        known = name if handle in name else f"{name} ({handle})"
+        own = ", read from their own archive" if account.get("own_archive") else ""
+        links.append(f"{link(known, account.get('url'))}{own}")
+    return Markdown("; ".join(links))
+
+
+def _counts(cleaned: Json, accounts: Sequence[Json]) -> Markdown:
+    columns = [_column(cleaned, account["handle"], len(accounts)) for account in accounts]
+    dropped = [column.get("dropped") or {} for column in columns]
+    rows: list[list[object]] = [
+        ["Posts downloaded", *(column.get("downloaded", 0) for column in columns)]
+    ]
+    for reason in _reasons(dropped):
+        label = _REASONS.get(reason, reason.replace("-", " ").capitalize())
+        rows.append([label, *(counts.get(reason, 0) for counts in dropped)])
+    rows.append(["Posts kept", *(column.get("kept", 0) for column in columns)])
+    return table(["Data", *display_names(accounts)], rows)
+
+
+def _column(cleaned: Json, handle: str, accounts: int) -> Json:
+    by_author = cleaned.get("by_author") or {}
+    lowered = {author.lower(): counts for author, counts in by_author.items()}
+    alone = cleaned if accounts == 1 else {}
+    found: Json = by_author.get(handle) or lowered.get(handle.lower()) or alone
+    return found
+
+
+def _reasons(dropped: Iterable[dict[str, int]]) -> list[str]:
+    """Return the reasons to show: the two always shown, then any that took a post."""
+    seen = {reason for counts in dropped for reason, count in counts.items() if count}
+    ranked = [*_REASONS, *sorted(seen - set(_REASONS))]
+    return [reason for reason in ranked if reason in seen or reason in _ALWAYS]
+
+
+def _replaced(counts: dict[str, int] | None) -> str | None:
+    if counts is None:
+        return None
+    return ", ".join(f"{count} × {kind}" for kind, count in counts.items() if count)
+
+
+def _languages(languages: dict[str, float]) -> str:
+    ranked = sorted(languages.items(), key=lambda item: -item[1])
+    return ", ".join(f"{code} ({100 * share:.0f} %)" for code, share in ranked if share >= 0.01)
+
+
+def _training(run: Json) -> Json | None:
+    stage = run.get("stages", {}).get("train") or {}
+    result = result_of(run, "train")
+    if not result:
+        return None
+    base = result.get("base") or {}
+    hub_id = base.get("hub_id")
+    url = f"https://huggingface.co/{hub_id}" if hub_id else None
+    return {
+        **result,
+        "hub_id": hub_id,
+        "base": link(hub_id or Path(base.get("name") or "not recorded").name, url),
+        "base_license": base.get("license"),
+        "base_page": link("the page of the base", url),
+        "duration": duration(stage.get("seconds")),
+        "settings": _settings({**(stage.get("config") or {}), **result}),
+    }
+
+
+def _settings(used: Json) -> Markdown:
+    known = ((label, used.get(key)) for key, label in _SETTINGS.items())
+    return table(
+        ["Setting", "Value"],
+        ([label, _figure(value)] for label, value in known if value is not None),
+    )
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in words, or nothing where none was taken."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "less than a second"
+
+
+def _voice(report: Json) -> Json:
+    bits, copied = report["bits_per_byte"], report.get("copied") or {}
+    values = [f"{bits[model]:.3f}" for model in ("base", "bot")]
+    interval: list[float] = bits.get("interval") or []
+    return {
+        "verdict": report.get("verdict"),
+        "posts": bits.get("posts"),
+        "table": table(["Held-out posts", "Base", "Bot"], [["Bits per byte", *values]]),
+        "gain": _less(bits["gain_percent"]),
+        "interval": " to ".join(f"{end:.1f}" for end in interval),
+        "chance": bool(interval) and interval[0] <= 0 <= interval[1],
+        "samples": copied.get("samples"),
+        "copied": _percent(copied.get("bot")),
+        "unguarded": _percent(copied.get("unguarded")),
+        "repeated": _percent(copied.get("person")),
+    }
+
+
+def _less(percent: float) -> str:
+    return f"{abs(percent):.1f} % {'fewer' if percent >= 0 else 'more'}"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _copies(sample: Json) -> bool:
+    """Tell whether a sample repeats a real post, by the limits that `say` draws again at."""
+    nearest, limits = sample.get("nearest"), GenerationConfig()
+    if nearest is None:
+        return True
+    run = round(nearest["overlap"] * len(words_of(sample["text"])))
+    return bool(nearest["overlap"] >= limits.copied_share or run >= limits.copied_words)
+
+
+def _commands(run: Json, model: str | None) -> Json:
+    name = plain(run["name"])
+    return {
+        "say": Markdown(f'mynah say {shlex.quote(name)} "{PROMPT}"'),
+        "export": Markdown(f"mynah export {shlex.quote(name)} --format transformers"),
+        "model": Markdown(json.dumps(plain(model or name), ensure_ascii=False)),
+    }
+
+
+def _lineage(run: Json) -> str:
+    """Return the SHA-256 of every input, shortened; where a file lay is nobody's business."""
+    hashes = {
+        Path(name).name: value
+        for stage in (run.get("stages") or {}).values()
+        for name, value in (stage.get("inputs") or {}).items()
+    }
+    base = result_of(run, "train").get("base") or {}
+    if base.get("sha256"):
+        hashes["base"] = base["sha256"]
+    listed = ", ".join(f"{name} {str(value)[:12]}" for name, value in hashes.items())
+    return listed and f"SHA-256, the first twelve digits (run.json has all of them): {listed}."

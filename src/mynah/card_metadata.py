@@ -1,0 +1,95 @@
+"""What the Hub reads of a model card: the metadata at its top."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import yaml
+
+from mynah.markup import plain
+
+Relation = Literal["adapter", "finetune"]
+Json = dict[str, Any]
+
+PROMPT = "My dream is"
+SPOKEN = 0.05  # a language of fewer posts than this share is more likely a wrong guess
+
+# What the Hub accepts under `license`; any other is declared as "other" with its name.
+_LICENSES = re.compile(
+    r"apache-2\.0|mit|bsd-[23]-clause|cc0-1\.0|cc-by(-nc)?(-sa)?-[34]\.0|a?gpl-3\.0|gpl-2\.0|lgpl-2\.1"
+    r"|lgpl-3\.0|mpl-2\.0|unlicense|openrail|big(science|code)-openrail-m|gemma"
+    r"|llama(2|3(\.[123])?|4)"
+)
+
+
+def front_matter(run: Json, *, relation: Relation = "adapter", preview: bool = False) -> Json:
+    """Return what the Hub reads of the card; what is not known is left out."""
+    base = result_of(run, "train").get("base") or {}
+    found = result_of(run, "clean").get("languages") or {}
+    fields = {
+        "language": spoken(found),
+        **_license(base.get("license")),
+        "base_model": base.get("hub_id"),
+        "base_model_relation": relation if base.get("hub_id") else None,
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["mynah", "machine-generated"],
+        "widget": [{"text": PROMPT}],
+        "thumbnail": "preview.png" if preview else None,
+        "mynah": {
+            "bot": plain(run["name"]),
+            "voices": [
+                {"handle": plain(account["handle"]), "name": plain(account.get("name") or "")}
+                for account in voices(run)
+            ],
+            "machine_generated": True,
+            # The term that news agencies and picture libraries use for what a model made.
+            "digital_source_type": (
+                "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+            ),
+        },
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def spoken(languages: dict[str, float]) -> list[str]:
+    """Return the ISO 639 codes of the languages in real use, the commonest first."""
+    shares: dict[str, float] = {}
+    for tag, share in languages.items():
+        code = re.split("[-_]", tag.lower())[0]
+        if re.fullmatch("[a-z]{2,3}", code) and code not in ("und", "zxx", "mul"):
+            shares[code] = shares.get(code, 0.0) + share
+    ranked = sorted(shares, key=lambda code: -shares[code])
+    return [code for code in ranked if shares[code] >= SPOKEN] or ranked[:1]
+
+
+def dump(fields: Json) -> str:
+    """Return the fields as YAML."""
+    # Never folded: a name of `---` must not come to stand at the start of a line.
+    text = yaml.safe_dump(fields, allow_unicode=True, sort_keys=False, width=float("inf"))
+    return text.rstrip("\n")
+
+
+def result_of(run: Json, stage: str) -> Json:
+    """Return what a stage found, or nothing before it has run."""
+    return (run.get("stages", {}).get(stage) or {}).get("result") or {}
+
+
+def voices(run: Json) -> list[Json]:
+    """Return the accounts by handle, with those that are only known from their posts."""
+    listed = list(run.get("accounts") or [])
+    known = {account["handle"].lower() for account in listed}
+    authors = result_of(run, "clean").get("by_author") or {}
+    listed += [{"handle": author} for author in authors if author.lower() not in known]
+    listed.sort(key=lambda account: account["handle"].lower())
+    return listed or [{"handle": run["name"]}]
+
+
+def _license(name: str | None) -> Json:
+    if not name:
+        return {}
+    known = plain(name).lower()
+    if _LICENSES.fullmatch(known):
+        return {"license": known}
+    return {"license": "other", "license_name": known}
