@@ -25,6 +25,7 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 _REPOST = re.compile(r"RT @[\w.@-]+:")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff]")
+_MARKED = re.compile(r"(?i:http)[!-~]*|@[A-Za-z0-9_]*|#\w*")
 _NOT_OWN = ("http", "@", "#")  # the marks of a word that is a link, a name or a tag
 
 
@@ -166,11 +167,21 @@ def is_repost(post: Post) -> bool:
 
 
 def own_words(text: str) -> list[str]:
-    """Return the words that are neither a link, a name nor a tag."""
+    """Return the words that are neither a link, a name nor a tag.
+
+    Where a script has no spaces, a name does not take the whole sentence with it.
+    """
     lower = text.lower()
     if not any(mark in lower for mark in _NOT_OWN):
         return text.split()
-    return [word for word in text.split() if not any(mark in word.lower() for mark in _NOT_OWN)]
+    return [own for word in text.split() if (own := _own_part(word))]
+
+
+def _own_part(word: str) -> str:
+    if not any(mark in word.lower() for mark in _NOT_OWN):
+        return word
+    rest = "" if word.isascii() else _MARKED.sub("", word)
+    return rest if _UNSPACED.search(rest) else ""
 
 
 def count_words(words: Iterable[str]) -> int:

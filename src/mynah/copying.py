@@ -95,10 +95,10 @@ class CopyIndex:
             length += 1
         return length
 
-    def nearest(self, overlap: Overlap) -> Nearest | None:
+    def nearest(self, overlap: Overlap) -> Nearest:
         """Return the real post of an overlap, as a sample carries it."""
         if overlap.post is None:
-            return None
+            return Nearest()
         return Nearest(text=self.texts[overlap.post], overlap=round(overlap.share, 3))
 
 

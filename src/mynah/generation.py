@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,18 +14,11 @@ from torch import Tensor
 from mynah.config import GenerationConfig
 from mynah.copying import CopyIndex, Overlap
 from mynah.errors import SettingsError
-from mynah.records import Generation
+from mynah.model import Base
+from mynah.records import Generation, Nearest
 
 _BATCH = 32  # posts drawn side by side
 _NUCLEUS = 1_024  # tokens looked at before all of them are sorted
-
-
-class Speaker(Protocol):
-    """What generation needs of a bot; `model.Base` is one."""
-
-    model: Any
-    tokenizer: Any
-    separator: int
 
 
 @dataclass(kw_only=True)
@@ -45,7 +39,7 @@ class _Draft:
 
 
 def generate(
-    speaker: Speaker,
+    speaker: Base,
     prompt: str,
     config: GenerationConfig,
     index: CopyIndex | None,
@@ -111,23 +105,23 @@ def _generation(draft: _Draft, prompt: str, index: CopyIndex | None) -> Generati
         text=text,
         prompt=prompt,
         seed=draft.seed,
-        nearest=index.nearest(overlap) if index and overlap else None,
+        nearest=index.nearest(overlap) if index and overlap else Nearest(),
         drawn_again=draft.draw,
         copied_first=draft.copied_first,
         tokens=draft.tokens,
     )
 
 
-def _text(speaker: Speaker, prompt: str, ids: list[int]) -> str:
+def _text(speaker: Base, prompt: str, ids: list[int]) -> str:
     """Return the post: prompt and continuation up to the first new line."""
     continued: str = speaker.tokenizer.decode(ids, skip_special_tokens=True)
-    whole = prompt + continued
-    return whole[: len(prompt)] + whole[len(prompt) :].split("\n")[0].rstrip()
+    line = continued.split("\n")[0].rstrip()
+    return prompt + "".join(letter for letter in line if unicodedata.category(letter) != "Cc")
 
 
 @torch.inference_mode()
 def _draw(
-    speaker: Speaker, prompt: str, batch: list[_Draft], config: GenerationConfig
+    speaker: Base, prompt: str, batch: list[_Draft], config: GenerationConfig
 ) -> Iterator[tuple[_Draft, bool]]:
     """Yield each draft when its end token or the limit is reached, and whether it ended itself."""
     start = [speaker.separator, *speaker.tokenizer(prompt, add_special_tokens=False)["input_ids"]]

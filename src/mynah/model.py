@@ -155,9 +155,10 @@ def _remembered_hash(path: Path) -> str:
 
 def _convert(gguf: Path, folder: Path) -> None:
     """Write a GGUF base once as bf16 safetensors: reading it takes ten seconds or more."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the GGUF reader's own bar
+    source: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
     with quiet_transformers():
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, **source)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)

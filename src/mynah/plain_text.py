@@ -14,6 +14,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable
+from html.parser import HTMLParser
 
 from mynah.records import Post
 
@@ -58,9 +59,47 @@ _LEADING_NAMES = re.compile(r"(?:[@＠](?:\w+|[\w.-]+@[\w.-]+)(?:\s+|$))+")
 
 def plain(post: Post) -> str:
     """Return the post's text as one line without links, reply prefix and escapes."""
-    text = cut(post.text, _marked_links(post))
-    text = tidy(unescape(text) if post.escaped else text)
+    if is_html(post.text):
+        text = tidy(html_to_text(post.text))
+    else:
+        text = cut(post.text, _marked_links(post))
+        text = tidy(unescape(text) if post.escaped else text)
     return cut_reply_prefix(text) if post.kind in ("reply", "self-reply") else text
+
+
+def is_html(text: str) -> bool:
+    """Tell the paragraphs that Mastodon serves from a post about HTML, which holds them inside."""
+    return text.startswith("<p>") and text.endswith("</p>")
+
+
+def html_to_text(text: str) -> str:
+    """Return what a reader of the page sees, without its links; tags and names stay."""
+    reader = _Page()
+    reader.feed(text)
+    reader.close()
+    return "".join(reader.seen)
+
+
+class _Page(HTMLParser):
+    """Collect what is seen of a page; the parser undoes the escaping, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.in_link = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("p", "br"):
+            self.seen.append("\n")
+        elif tag == "a":  # the address is cut inside a link; of a tag or a name it is not shown
+            self.in_link = "mention" not in (dict(attrs).get("class") or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_link = self.in_link and tag != "a"
+
+    def handle_data(self, data: str) -> None:
+        if not self.in_link:
+            self.seen.append(data)
 
 
 def tidy(text: str) -> str:

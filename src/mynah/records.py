@@ -55,8 +55,8 @@ class Account:
 class Nearest:
     """The real post that a generated text shares its longest run of words with."""
 
-    text: str
-    overlap: float  # length of that run ÷ words of the generated text, 0 to 1
+    text: str = ""  # empty where no word is shared
+    overlap: float = 0.0  # length of that run ÷ words of the generated text, 0 to 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Generation:
     text: str
     prompt: str
     seed: int
-    nearest: Nearest | None = None
+    nearest: Nearest = Nearest()
     drawn_again: int = 0  # draws thrown away: copies, empty ones, ones that found no end
     copied_first: bool = False  # the first draw was a copy: what the guard is for
     tokens: int = 0  # tokens drawn for it, the thrown-away ones included

@@ -1,0 +1,90 @@
+"""The command `mynah`: parse, call one library function, show.
+
+Nothing heavy is imported before the arguments are understood, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from mynah import __version__
+from mynah.errors import MynahError, SettingsError, TrainingStopped
+from mynah.verbs import VERBS, Verb
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of printing and leaving, so that every error looks alike."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message[0].upper()}{message[1:]}.", hint=f"See: {self.prog} --help")
+
+
+def build_parser(wanted: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """Return the parser; the docs of the command line are made from it.
+
+    Args:
+        wanted: verbs to add settings' flags to, None for all: reading the settings takes longer
+            than all the rest of `mynah --help`.
+    """
+    parser = _Parser(
+        prog="mynah",
+        description="Teach a small language model to post the way an account does.",
+        epilog="Start with: mynah make <archive.zip>",
+    )
+    parser.add_argument("--version", action="version", version=f"mynah {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True)
+    for verb in VERBS:
+        _add_verb(verbs, verb, wanted is None or verb.name in wanted)
+    return parser
+
+
+def _add_verb(verbs: Any, verb: Verb, whole: bool) -> None:
+    parser = verbs.add_parser(verb.name, help=verb.help, description=verb.description or verb.help)
+    for names, options in verb.arguments:
+        parser.add_argument(*names, **options)
+    parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    parser.add_argument("--bots", metavar="DIR", help="folder of bots (MYNAH_BOTS, else ./bots)")
+    if verb.stages and whole:
+        from mynah.flags import add_flags
+
+        parser.add_argument("--settings", metavar="FILE", help="TOML file, one table a stage")
+        add_flags(parser, verb.stages)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out one parsed command."""
+    import json
+    from pathlib import Path
+
+    from mynah import commands
+    from mynah.flags import configs
+
+    verb = next(each for each in VERBS if each.name == arguments.verb)
+    settings = configs(arguments, verb.stages) if verb.stages else {}
+    bots = Path(arguments.bots or os.environ.get("MYNAH_BOTS") or "bots")
+    shown: dict[str, Any] = getattr(commands, f"do_{verb.name}")(arguments, settings, bots)
+    if arguments.json:
+        print(json.dumps(shown, ensure_ascii=False))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `mynah`; return 0, 2 after an error, 130 after Ctrl-C."""
+    try:
+        words = sys.argv[1:] if argv is None else list(argv)
+        return run(build_parser(words).parse_args(words))
+    except MynahError as error:
+        from mynah.terminal import print_error
+
+        print_error(error.sentence, error.hint)
+        return 130 if isinstance(error, TrainingStopped) else 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away: nothing left to tell it
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - closed by the interpreter
+        return 1

@@ -1,0 +1,234 @@
+"""What each verb does: call the library, show the result, say the next command."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mynah.run_folder import RunFolder, open_bot
+from mynah.terminal import (
+    TerminalWatch,
+    print_counts,
+    print_post,
+    print_reasons,
+    print_report,
+)
+from mynah.watch import Nobody, Watch
+
+Settings = dict[str, Any]
+
+
+def do_make(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah make`."""
+    from dataclasses import replace
+
+    from mynah.pipeline import Recipe, make_bot
+
+    if settings["say"].seed is None:
+        settings["say"] = replace(settings["say"], seed=settings["train"].seed)
+    watch = _watch(arguments)
+    made = make_bot(
+        bots,
+        arguments.sources,
+        Recipe(**settings),
+        name=arguments.name,
+        replace=arguments.replace,
+        prompt=arguments.prompt,
+        watch=watch,
+        on_cleaned=lambda folder: _show_counts(arguments, folder),
+    )
+    folder, report = made.folder, made.report.to_json()
+    if not arguments.json:
+        print_report(report)
+        print()
+        for sample in made.samples:
+            print_post(sample.text, None, verbose=False)
+    _next(watch, f"{folder.root}/ holds the bot.", f"mynah say {folder.name}")
+    return {
+        "bot": folder.name,
+        "folder": str(folder.root),
+        "clean": _counts(folder),
+        "report": report,
+        "samples": [_sample_row(asdict(sample)) for sample in made.samples],
+    }
+
+
+def do_fetch(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah fetch`."""
+    from mynah.stages import fetch_posts
+
+    watch = _watch(arguments)
+    folder = fetch_posts(
+        bots,
+        arguments.sources,
+        settings["fetch"],
+        name=arguments.name,
+        replace=arguments.replace,
+        watch=watch,
+    )
+    run = folder.read_run()
+    result = run["stages"]["fetch"]["result"]
+    wrote = f"{folder.posts}: {result['posts']:,} posts, read as {result['format']}."
+    _next(watch, wrote, f"mynah clean {folder.name}")
+    handles = [account["handle"] for account in run["accounts"]]
+    return {"bot": folder.name, "folder": str(folder.root), "accounts": handles, **result}
+
+
+def do_clean(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah clean`."""
+    from mynah.stages import clean_posts
+
+    watch = _watch(arguments)
+    folder = _folder(bots, arguments.bot)
+    cleaned = clean_posts(folder, settings["clean"], watch=watch)
+    _show_counts(arguments, folder)
+    if arguments.explain and not arguments.json:
+        print_reasons(cleaned.dropped, examples=3)
+    _next(
+        watch, f"{folder.cleaned}: {len(cleaned.selected):,} posts.", f"mynah train {folder.name}"
+    )
+    return _counts(folder)
+
+
+def do_train(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah train`."""
+    from mynah.model_stages import train_bot
+
+    watch = _watch(arguments)
+    folder = _folder(bots, arguments.bot)
+    train_bot(folder, settings["train"], settings["dataset"], resume=arguments.resume, watch=watch)
+    result = folder.read_run()["stages"]["train"]["result"]
+    wrote = (
+        f"{folder.adapter}/: learned from {result['posts']:,} posts in {result['steps']:,} steps."
+    )
+    _next(watch, wrote, f"mynah report {folder.name}")
+    return {"bot": folder.name, **{k: v for k, v in result.items() if k != "losses"}}
+
+
+def do_report(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah report`."""
+    from mynah.model_stages import report_bot
+
+    watch = _watch(arguments)
+    folder = _folder(bots, arguments.bot)
+    report = report_bot(folder, settings["report"], settings["say"], watch=watch).to_json()
+    if not arguments.json:
+        print_report(report)
+    _next(watch, f"{folder.report} is written.", f"mynah say {folder.name}")
+    return report
+
+
+def do_say(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah say`."""
+    from mynah.model_stages import say_posts
+
+    watch = _watch(arguments)
+    folder = _folder(bots, arguments.bot)
+    start = time.monotonic()
+    talk = say_posts(folder, arguments.prompt, settings["say"])
+    rows, tokens = [], 0
+    for post in talk.posts:
+        row = _sample_row(asdict(post))
+        rows.append(row)
+        tokens += post.tokens
+        if not arguments.json:
+            print_post(post.text, row["nearest"], arguments.nearest)
+    seconds = time.monotonic() - start
+    again = sum(row["drawn_again"] for row in rows)
+    _next(
+        watch,
+        f"Seed {talk.seed}; {again} drawn again; {tokens / seconds:.0f} tokens a second.",
+        f"mynah say {folder.name} --seed {talk.seed} repeats these posts; mynah card {folder.name}",
+    )
+    return {
+        "prompt": arguments.prompt,
+        "seed": talk.seed,
+        "samples": rows,
+        "seconds": round(seconds, 3),
+        "tokens_per_second": round(tokens / seconds, 1),
+    }
+
+
+def do_card(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah card`."""
+    from mynah.card import write_card
+
+    folder = _folder(bots, arguments.bot)
+    folder.require(folder.posts)
+    with folder.lock():
+        path = write_card(folder)
+    _next(_watch(arguments), f"{path} is written.", f"mynah export {folder.name}")
+    return {"bot": folder.name, "card": str(path)}
+
+
+def do_export(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah export`."""
+    from mynah.model_stages import export_bot
+
+    folder = _folder(bots, arguments.bot)
+    target = export_bot(folder, settings["export"])
+    _next(_watch(arguments), f"{target}/ holds the bot.", f"see How to use in {target}/README.md")
+    return {"bot": folder.name, "format": settings["export"].format, "folder": str(target)}
+
+
+def do_list(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah list`."""
+    rows = [_bot_row(folder) for folder in _bots(bots)]
+    for row in [] if arguments.json else rows:
+        gain = f"{row['gain_percent']:.1f} % fewer bits" if row["gain_percent"] else "no report yet"
+        print(f"{row['bot']}  {', '.join('@' + each for each in row['accounts'])}  {gain}")
+    if not rows:
+        _next(_watch(arguments), f"No bot in {bots} yet.", "mynah make <archive>")
+    return {"bots": rows}
+
+
+def _bots(bots: Path) -> Iterator[RunFolder]:
+    for path in sorted(bots.iterdir()) if bots.is_dir() else ():
+        if (path / "run.json").is_file():
+            yield RunFolder(path)
+
+
+def _bot_row(folder: RunFolder) -> dict[str, Any]:
+    run = folder.read_run()
+    report = run["stages"].get("report", {}).get("result", {})
+    return {
+        "bot": folder.name,
+        "accounts": [account["handle"] for account in run["accounts"]],
+        "stages": list(run["stages"]),
+        "gain_percent": report.get("bits_per_byte", {}).get("gain_percent"),
+    }
+
+
+def _folder(bots: Path, name: str) -> RunFolder:
+    """Return a bot's folder by name, or by its path."""
+    if (Path(name) / "run.json").is_file():
+        return RunFolder(Path(name).resolve())
+    folder = open_bot(bots, name)
+    folder.require(folder.root)
+    return folder
+
+
+def _watch(arguments: argparse.Namespace) -> Watch:
+    return Nobody() if arguments.json else TerminalWatch()
+
+
+def _next(watch: Watch, wrote: str, command: str) -> None:
+    watch.say(f"{wrote} Next: {command}")
+
+
+def _counts(folder: RunFolder) -> dict[str, Any]:
+    result: dict[str, Any] = folder.read_run()["stages"]["clean"]["result"]
+    return result
+
+
+def _show_counts(arguments: argparse.Namespace, folder: RunFolder) -> None:
+    if not arguments.json:
+        print_counts(_counts(folder))
+
+
+def _sample_row(sample: dict[str, Any]) -> dict[str, Any]:
+    return {key: sample[key] for key in ("text", "nearest", "drawn_again")}

@@ -1,0 +1,288 @@
+"""The stages that need the model: train, report, say, export. See `stages` for the others."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mynah.bot import FULL_WEIGHTS, become, load_bot, load_bots_base
+from mynah.cleaning import CleanPost, read_cleaned
+from mynah.config import (
+    DatasetConfig,
+    ExportConfig,
+    GenerationConfig,
+    ReportConfig,
+    TrainingConfig,
+)
+from mynah.copying import CopyIndex
+from mynah.curriculum import Curriculum, encode, packed, post_by_post
+from mynah.dataset import Split, split, voice_weights
+from mynah.evaluation import VoiceReport, compare, count_copies, judge
+from mynah.export import export_transformers, target_folder
+from mynah.generation import generate, with_seed
+from mynah.lora import add_adapter, save_adapter
+from mynah.loss import post_nats
+from mynah.model import Base, load_base, quiet_transformers
+from mynah.plan import Plan, make_plan
+from mynah.records import Generation
+from mynah.run_folder import RunFolder, replacing_folder, write_json, write_rows
+from mynah.stages import check_enough, stage, training_key
+from mynah.training import (
+    Checkpoints,
+    Course,
+    Estimate,
+    Progress,
+    estimate,
+    train,
+    trained_parameters,
+)
+from mynah.watch import Nobody, Watch
+
+_BUDGET = 1_024  # tokens judged at once
+_LONGEST = 1_000  # tokens of a held-out post that are judged
+
+
+def read_split(folder: RunFolder, config: DatasetConfig) -> Split:
+    """Return what a bot learns from and what it is judged by."""
+    return split(read_cleaned(folder.require(folder.cleaned)), config)
+
+
+def train_bot(
+    folder: RunFolder,
+    config: TrainingConfig,
+    dataset: DatasetConfig,
+    *,
+    resume: bool = False,
+    watch: Watch | None = None,
+) -> Course:
+    """Teach the base the voice of cleaned.jsonl; write adapter/.
+
+    Raises:
+        TooFewPosts: there is too little to learn from.
+        TrainingStopped: Ctrl-C; the checkpoint is kept for `resume`.
+    """
+    watch = watch or Nobody()
+    folder.require(folder.cleaned)
+    with stage(folder, "train", config, [folder.cleaned]) as made:
+        base = load_base(config.base)
+        check_enough(folder, base.info.languages, watch=watch)
+        parts = read_split(folder, dataset)
+        plan, lessons = prepare(base, parts, config, dataset, folder)
+        cost = estimate(base, lessons.rows, lessons.steps, plan)
+        _announce(base, plan, lessons, cost, watch)
+        key = training_key(plan.to_json(), asdict(dataset), base.info.sha256, lessons.steps)
+        keep = Checkpoints(
+            folder=folder.checkpoints, key=key, seconds=config.save_seconds, resume=resume
+        )
+        with _bar(watch, len(lessons.steps)) as on_step:
+            course = train(
+                base, lessons.rows, lessons.steps, plan, checkpoints=keep, on_step=on_step
+            )
+        _save_weights(base, folder.adapter, plan)
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+        made["outputs"] = [folder.adapter]
+        made["config"] = {**asdict(config), **plan.to_json(), "dataset": asdict(dataset)}
+        made["result"] = _training_result(base, plan, lessons, parts, course)
+    return course
+
+
+def prepare(
+    base: Base, parts: Split, config: TrainingConfig, dataset: DatasetConfig, folder: RunFolder
+) -> tuple[Plan, Curriculum]:
+    """Work out the plan and what is read in which order; put the adapter on the base."""
+    texts = [example.text for example in parts.train]
+    rows = encode(base.tokenizer, texts, base.separator, dataset.max_post_tokens)
+    plan = make_plan(config, tokens=sum(map(len, rows)))
+    if plan.rank is None:
+        base.model.requires_grad_(True).float()
+        return plan, packed(parts.train, base.tokenizer, base.separator, plan)
+    add_adapter(base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed)
+    authors = [row["handle"] for row in folder.read_run()["accounts"]]
+    weights = voice_weights(authors, dataset.weights)
+    return plan, post_by_post(parts.train, rows, plan, weights)
+
+
+def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch: Watch) -> None:
+    """Say what will happen and what it costs, before it starts."""
+    dtype = str(base.device.dtype).removeprefix("torch.")
+    kind = f"LoRA of rank {plan.rank}" if plan.rank else "all weights"
+    watch.say(
+        f"Base {base.info.name} on {base.device.name} in {dtype} ({base.device.reason}); {kind}."
+    )
+    watch.say(
+        f"Effort {plan.effort}: {plan.epochs:g} passes, {len(lessons.steps)} steps of "
+        f"{plan.batch_tokens} tokens, learning rate {plan.learning_rate:g}, seed {plan.seed}."
+    )
+    watch.say(
+        f"Estimate: {cost.seconds / 60:.1f} minutes at {cost.tokens_per_second:.0f} tokens a "
+        f"second, {cost.bytes / 1e9:.1f} GB of memory."
+    )
+
+
+@contextmanager
+def _bar(watch: Watch, steps: int) -> Iterator[Any]:
+    watch.begin("Training", steps)
+
+    def on_step(progress: Progress) -> None:
+        rate = progress.posts / max(progress.seconds, 1e-9)
+        watch.advance(progress.step, f"loss {progress.loss:.2f} · {rate:.1f} posts/s")
+
+    try:
+        yield on_step
+    finally:
+        watch.end()
+
+
+def _save_weights(base: Base, target: Path, plan: Plan) -> None:
+    with replacing_folder(target) as new:
+        if plan.rank is None:
+            with quiet_transformers():
+                base.model.save_pretrained(new)
+        else:
+            named = base.info.hub_id or base.info.name
+            save_adapter(base.model, new, base=named, rank=plan.rank, alpha=plan.alpha)
+
+
+def _training_result(
+    base: Base, plan: Plan, lessons: Curriculum, parts: Split, course: Course
+) -> dict[str, Any]:
+    return {
+        "base": base.info.to_json(),
+        "recipe": plan.recipe,
+        "device": base.device.name,
+        "dtype": str(base.model.dtype).removeprefix("torch."),
+        "dtype_reason": base.device.reason,
+        "trained_parameters": sum(p.numel() for p in trained_parameters(base.model).values()),
+        "posts": len(parts.train),
+        "held_out": len(parts.held_out),
+        "tokens": lessons.tokens,
+        "steps": len(lessons.steps),
+        **{key: getattr(plan, key) for key in ("epochs", "learning_rate", "batch_tokens", "rank")},
+        "seed": plan.seed,
+        "data_seed": plan.seed,
+        "train_seconds": round(course.seconds, 1),
+        "losses": [round(loss, 4) for loss in course.losses],
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Talk:
+    """What a bot is about to say: the seed that repeats it, and the posts as they come."""
+
+    seed: int
+    posts: Iterator[Generation]
+
+
+def talk(bot: Base, folder: RunFolder, prompt: str, config: GenerationConfig) -> Talk:
+    """Start to draw posts, guarded by all the real posts that training could see."""
+    config, seed = with_seed(config)
+    index = CopyIndex([post.text for post in _kept(folder)])
+    return Talk(seed=seed, posts=generate(bot, prompt, config, index, seed=seed))
+
+
+def say_posts(folder: RunFolder, prompt: str, config: GenerationConfig) -> Talk:
+    """Load the bot and let it talk; samples.jsonl is written when the last post is drawn."""
+    started = talk(load_bot(folder), folder, prompt, config)
+
+    def kept() -> Iterator[Generation]:
+        made = []
+        for post in started.posts:
+            made.append(post)
+            yield post
+        write_samples(folder, made, config, started.seed)
+
+    return Talk(seed=started.seed, posts=kept())
+
+
+def write_samples(
+    folder: RunFolder, samples: list[Generation], config: GenerationConfig, seed: int
+) -> None:
+    """Write samples.jsonl: each post with its prompt, seed, settings and nearest real post."""
+    settings = asdict(replace(config, seed=seed))
+    with stage(folder, "say", config, [folder.adapter]) as made:
+        write_rows(folder.samples, ({**asdict(each), "settings": settings} for each in samples))
+        made["outputs"] = [folder.samples]
+        made["config"] = settings
+        made["result"] = {"posts": len(samples), "seed": seed}
+
+
+def report_bot(
+    folder: RunFolder,
+    config: ReportConfig,
+    generation: GenerationConfig,
+    *,
+    watch: Watch | None = None,
+) -> VoiceReport:
+    """Judge the bot on its held-out posts; write report.json."""
+    watch = watch or Nobody()
+    folder.require(folder.adapter)
+    dataset = _dataset_of(folder)
+    parts = read_split(folder, dataset)
+    texts = [example.text for example in parts.held_out]
+    with stage(folder, "report", config, [folder.cleaned, folder.adapter]) as made:
+        watch.begin("Judging", config.samples + 2)
+        base = load_bots_base(folder)
+        rows = encode(base.tokenizer, texts, base.separator, _LONGEST)
+        untouched = post_nats(base.model, rows, base.separator, _BUDGET).tolist()
+        watch.advance(1, "the base on held-out posts")
+        bot = become(base, folder)
+        learned = post_nats(bot.model, rows, bot.separator, _BUDGET).tolist()
+        watch.advance(2, "the bot on held-out posts")
+        bits = compare(untouched, learned, texts, config)
+        learned_from = CopyIndex([example.text for example in parts.train])
+        wanted = replace(generation, n=config.samples)
+        samples = []
+        for sample in generate(bot, "", wanted, learned_from, seed=config.seed):
+            samples.append(sample)
+            watch.advance(len(samples) + 2, "posts to judge copying by")
+        watch.end()
+        copied = count_copies(samples, texts, learned_from, generation)
+        report = VoiceReport(verdict=judge(bits, copied), bits_per_byte=bits, copied=copied)
+        write_json(folder.report, report.to_json())
+        made["outputs"] = [folder.report]
+        made["result"] = report.to_json()
+    return report
+
+
+def _dataset_of(folder: RunFolder) -> DatasetConfig:
+    """Return how the posts were split when the bot was trained."""
+    used = dict(folder.read_run()["stages"]["train"]["config"]["dataset"])
+    used["weights"] = tuple(used["weights"]) if used["weights"] else None
+    return DatasetConfig(**used)
+
+
+def _kept(folder: RunFolder) -> list[CleanPost]:
+    return list(read_cleaned(folder.cleaned)) if folder.cleaned.exists() else []
+
+
+def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
+    """Write the bot in another format; return where it is."""
+    target = target_folder(folder, config)
+    bot = load_bot(folder)
+    with stage(folder, "export", config, [folder.adapter]) as made:
+        export_transformers(folder, bot, target)
+        made["outputs"] = [target]
+        made["result"] = {"format": config.format}
+    return target
+
+
+def read_report(folder: RunFolder) -> dict[str, Any]:
+    """Return report.json."""
+    loaded: dict[str, Any] = json.loads(folder.require(folder.report).read_text(encoding="utf-8"))
+    return loaded
+
+
+__all__ = [
+    "FULL_WEIGHTS",
+    "Talk",
+    "export_bot",
+    "read_report",
+    "report_bot",
+    "say_posts",
+    "train_bot",
+]

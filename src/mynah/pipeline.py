@@ -1,0 +1,67 @@
+"""The story: sources in, a bot out, one call a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mynah.card import write_card
+from mynah.config import (
+    CleaningConfig,
+    DatasetConfig,
+    FetchConfig,
+    GenerationConfig,
+    ReportConfig,
+    TrainingConfig,
+)
+from mynah.evaluation import VoiceReport
+from mynah.model_stages import report_bot, say_posts, train_bot
+from mynah.records import Generation
+from mynah.run_folder import RunFolder
+from mynah.stages import clean_posts, fetch_posts
+from mynah.watch import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The settings of every stage, each with its own defaults."""
+
+    fetch: FetchConfig = FetchConfig()
+    clean: CleaningConfig = CleaningConfig()
+    dataset: DatasetConfig = DatasetConfig()
+    train: TrainingConfig = TrainingConfig()
+    report: ReportConfig = ReportConfig()
+    say: GenerationConfig = GenerationConfig(seed=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What the story ends with."""
+
+    folder: RunFolder
+    report: VoiceReport
+    samples: list[Generation]
+
+
+def make_bot(
+    bots: Path,
+    sources: Sequence[str],
+    recipe: Recipe | None = None,
+    *,
+    name: str | None = None,
+    replace: bool = False,
+    prompt: str = "",
+    watch: Watch | None = None,
+    on_cleaned: Callable[[RunFolder], None] = lambda folder: None,
+) -> Made:
+    """Make a bot of one or more accounts' posts."""
+    recipe = recipe or Recipe()
+    folder = fetch_posts(bots, sources, recipe.fetch, name=name, replace=replace, watch=watch)
+    clean_posts(folder, recipe.clean, watch=watch)
+    on_cleaned(folder)
+    train_bot(folder, recipe.train, recipe.dataset, watch=watch)
+    report = report_bot(folder, recipe.report, recipe.say, watch=watch)
+    samples = list(say_posts(folder, prompt, recipe.say).posts)
+    write_card(folder)
+    return Made(folder=folder, report=report, samples=samples)

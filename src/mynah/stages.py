@@ -1,0 +1,182 @@
+"""Each stage as one function: read one file of the bot's folder, write the next, record it.
+
+A stage may be run again alone. It holds the bot's lock while it works and replaces its file whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mynah import __version__, languages
+from mynah.cleaning import Cleaned, clean, cleaned_to_json, dropped_to_json
+from mynah.config import CleaningConfig, FetchConfig
+from mynah.dataset import enough, joined_name
+from mynah.errors import BotExists
+from mynah.records import Account, Post, post_to_json, read_posts
+from mynah.run_folder import RunFolder, hash_tree, open_bot, write_rows
+from mynah.sources import Fetched, read_all
+from mynah.watch import Nobody, Watch
+
+
+@contextmanager
+def stage(
+    folder: RunFolder, name: str, config: Any, inputs: Sequence[Path]
+) -> Iterator[dict[str, Any]]:
+    """Lock the bot, time the stage, and record settings, hashes and result when it ends well.
+
+    The block fills the yielded dictionary: `result`, `outputs` (paths) and, where it likes, `top`.
+    """
+    with folder.lock():
+        start = time.monotonic()
+        made: dict[str, Any] = {"result": {}, "outputs": [], "top": {}, "inputs": {}}
+        read = {path.name: hash_tree(path) for path in inputs}
+        yield made
+        folder.record(
+            name,
+            top={"versions": versions(), **made["top"]},
+            seconds=round(time.monotonic() - start, 2),
+            config=made.get("config") or asdict(config),
+            inputs={**read, **made["inputs"]},
+            outputs={path.name: hash_tree(path) for path in made["outputs"]},
+            result=made["result"],
+        )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a bot's numbers depend on, of what is installed."""
+    from importlib.metadata import version
+
+    libraries = {name: version(name) for name in ("torch", "transformers")}
+    return {"mynah": __version__, "python": platform.python_version(), **libraries}
+
+
+def fetch_posts(
+    bots: Path,
+    sources: Sequence[str],
+    config: FetchConfig,
+    *,
+    name: str | None = None,
+    replace: bool = False,
+    watch: Watch | None = None,
+) -> RunFolder:
+    """Read sources into a bot's posts.jsonl; the bot's name is the accounts' unless given.
+
+    Raises:
+        SourceError: nothing could be read.
+        BotExists: there is such a bot, and `replace` is not set.
+    """
+    watch = watch or Nobody()
+    fetched = read_all(sources, config)
+    waiting = RunFolder(bots / f".fetch-{_digest(sources)}")
+    try:
+        with waiting.lock():
+            count = write_rows(waiting.posts, map(post_to_json, _counted(fetched, watch)))
+            accounts = fetched.accounts
+            folder = open_bot(bots, name or joined_name(a.handle for a in accounts))
+            _refuse_existing(folder, replace)
+            with stage(folder, "fetch", config, ()) as made:
+                waiting.posts.replace(folder.posts)
+                _forget_later_stages(folder)
+                made["inputs"] = fetched.input_hashes()
+                made["outputs"] = [folder.posts]
+                made["top"] = {
+                    "name": folder.name,
+                    "accounts": [asdict(account) for account in accounts],
+                }
+                made["result"] = {"format": fetched.format, "posts": count}
+    finally:
+        shutil.rmtree(waiting.root, ignore_errors=True)
+    for notice in fetched.notices:
+        watch.say(notice)
+    return folder
+
+
+def _digest(sources: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:12]
+
+
+def _counted(fetched: Fetched, watch: Watch) -> Iterator[Post]:
+    watch.begin("Reading posts")
+    try:
+        for number, post in enumerate(fetched.posts, start=1):
+            if number % 1_000 == 0:
+                watch.advance(number, f"{number:,} posts")
+            yield post
+    finally:
+        watch.end()
+
+
+def _refuse_existing(folder: RunFolder, replace: bool) -> None:
+    if folder.posts.exists() and not replace:
+        raise BotExists(
+            f"There is a bot '{folder.name}' already.",
+            hint="Choose another --name, make it anew with --replace, "
+            f"or go on with: mynah train {folder.name} --resume",
+        )
+
+
+def _forget_later_stages(folder: RunFolder) -> None:
+    """Take away what was made of other posts; run.json forgets it with the new record."""
+    if folder.run.exists():
+        folder.run.unlink()
+    for path in (folder.checkpoints, folder.adapter, folder.model):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in (folder.cleaned, folder.dropped, folder.samples, folder.report, folder.card):
+        path.unlink(missing_ok=True)
+
+
+def clean_posts(
+    folder: RunFolder, config: CleaningConfig, *, watch: Watch | None = None
+) -> Cleaned:
+    """Decide on every post of posts.jsonl; write cleaned.jsonl and dropped.jsonl."""
+    watch = watch or Nobody()
+    posts = folder.require(folder.posts)
+    accounts = [Account(**row) for row in folder.read_run()["accounts"]]
+    with stage(folder, "clean", config, [posts]) as made:
+        watch.begin("Cleaning")
+        cleaned = clean(read_posts(posts), config, accounts=accounts)
+        spoken = languages.shares(cleaned.selected)
+        watch.end()
+        write_rows(folder.cleaned, map(cleaned_to_json, cleaned.selected))
+        write_rows(folder.dropped, map(dropped_to_json, cleaned.dropped))
+        made["outputs"] = [folder.cleaned, folder.dropped]
+        made["result"] = {
+            **cleaned.table(),
+            "characters": cleaned.characters,
+            "languages": {code: round(share, 3) for code, share in spoken.items()},
+        }
+    return cleaned
+
+
+def check_enough(folder: RunFolder, known: Sequence[str], *, watch: Watch | None = None) -> None:
+    """Say so where the posts are few, or in a language that the base does not know.
+
+    Raises:
+        TooFewPosts: nobody could learn a voice from them.
+    """
+    watch = watch or Nobody()
+    record = folder.read_run()["stages"]["clean"]
+    warning = enough(record["result"]["characters"], CleaningConfig(**record["config"]))
+    if warning:
+        watch.say(warning)
+    spoken: Mapping[str, float] = record["result"]["languages"]
+    if languages.unknown_to(known, spoken):
+        most = ", ".join(f"{code} {share:.0%}" for code, share in spoken.items())
+        watch.say(
+            f"Most posts are in a language that the base does not know ({most}). "
+            f"{languages.multilingual_hint()}"
+        )
+
+
+def training_key(*parts: Any) -> str:
+    """Return one hash of everything that the trained weights depend on."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,137 @@
+"""What a person sees: words and bars on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+_LINE_SECONDS = 15.0  # between two lines where there is no terminal to draw a bar on
+
+
+class TerminalWatch:
+    """A watch that writes to standard error: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._progress: Progress | None = None
+        self._task: Any = None
+        self._what, self._total, self._last = "", 0.0, 0.0
+
+    def say(self, sentence: str) -> None:
+        """Show one sentence."""
+        self.console.print(Text(sentence), soft_wrap=True)
+
+    def begin(self, what: str, total: float | None = None) -> None:
+        """Start a bar."""
+        self._what, self._total, self._last = what, total or 0.0, time.monotonic()
+        if self.console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+                console=self.console,
+                transient=True,
+            )
+            self._progress.start()
+            self._task = self._progress.add_task(what, total=total, note="")
+
+    def advance(self, done: float, note: str = "") -> None:
+        """Move the bar."""
+        if self._progress:
+            self._progress.update(self._task, completed=done, note=note)
+        elif time.monotonic() - self._last > _LINE_SECONDS:
+            self._last = time.monotonic()
+            share = f"{done / self._total:.0%} " if self._total else ""
+            self.say(f"{self._what}: {share}{note}")
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+
+def out() -> Console:
+    """Return the console on standard output."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_counts(table: Mapping[str, Any]) -> None:
+    """Show what became of the posts, a column an account, as huggingtweets did."""
+    people = table["by_author"]
+    reasons = [reason for reason, count in table["dropped"].items() if count]
+    shown = Table("posts", box=None, pad_edge=False)
+    for author in people:
+        shown.add_column(Text(f"@{author}"), justify="right")
+    rows = [("downloaded", [row["downloaded"] for row in people.values()])]
+    rows += [(reason, [row["dropped"][reason] for row in people.values()]) for reason in reasons]
+    rows += [("kept", [row["kept"] for row in people.values()])]
+    for name, counts in rows:
+        shown.add_row(name, *(f"{count:,}" for count in counts))
+    out().print(shown)
+    replaced = ", ".join(f"{n} {kind}" for kind, n in table["replaced"].items() if n)
+    if replaced:
+        out().print(Text(f"Personal data replaced: {replaced}."))
+
+
+def print_reasons(dropped: Sequence[Any], examples: int) -> None:
+    """Show each reason with a few of the posts that it dropped."""
+    grouped: dict[str, list[Any]] = {}
+    for item in dropped:
+        grouped.setdefault(item.reason, []).append(item)
+    shown = Table("reason", "posts", "for example", box=None, pad_edge=False)
+    for reason, items in sorted(grouped.items(), key=lambda pair: -len(pair[1])):
+        for number, item in enumerate(items[:examples]):
+            first = number == 0
+            text = textwrap.shorten(plain_line(item.text), 70, placeholder=" …")
+            shown.add_row(reason if first else "", f"{len(items):,}" if first else "", Text(text))
+    out().print(shown)
+
+
+def print_report(report: Mapping[str, Any]) -> None:
+    """Show the voice report."""
+    bits, copied = report["bits_per_byte"], report["copied"]
+    low, high = bits["interval"]
+    shown = Table("", "base", "bot", "person", "", box=None, pad_edge=False)
+    gain = f"{bits['gain_percent']:.1f} % fewer (95 %: {low:.1f} to {high:.1f})"
+    note = f"{gain}, {bits['posts']} held-out posts"
+    shown.add_row("bits per byte", f"{bits['base']:.3f}", f"{bits['bot']:.3f}", "", note)
+    caught = f"of {copied['samples']} posts; {copied['unguarded']:.1%} without the copy guard"
+    shown.add_row("copied", "", f"{copied['bot']:.1%}", f"{copied['person']:.1%}", caught)
+    out().print(Text(report["verdict"]))
+    out().print(shown)
+
+
+def print_post(text: str, nearest: Mapping[str, Any] | None, verbose: bool) -> None:
+    """Show one generated post, with its nearest real one where asked for."""
+    console = out()
+    console.print(Text(plain_line(text)))
+    if verbose and nearest and nearest["text"]:
+        line = f"    nearest ({nearest['overlap']:.0%}): {plain_line(nearest['text'])}"
+        console.print(Text(line, style="dim"))
+    console.print()
+    sys.stdout.flush()
+
+
+def plain_line(text: str) -> str:
+    """Return text on one line, without characters that steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\u200d" else " " for c in text)
+
+
+def print_error(sentence: str, hint: str) -> None:
+    """Show an error and the next command."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text("Error: ", style="bold red") + Text(sentence))
+    if hint:
+        console.print(Text(hint))
