@@ -157,4 +157,4 @@ def _part(name: str) -> tuple[str, int]:
     """Return a key that puts part 10 after part 9."""
     found = _POSTS.fullmatch(_base(name)) or _NOTES.fullmatch(_base(name))
     number = int(found[1]) if found and found[1] else 0
-    return _base(name).partition("-part")[0], number
+    return _base(name).removesuffix(".js").partition("-part")[0], number
