@@ -100,6 +100,8 @@ def test_a_dropped_post_keeps_its_text_to_the_letter() -> None:
         (" \n\u200b", "empty"),
         ("今日はいい天気ですね", None),  # no spaces, yet more than three words
         ("今日", "short"),
+        ("今日は@bobと海へ行きました", None),
+        ("#今日はいい天気ですね", "short"),
     ],
 )
 def test_short_is_judged_by_the_words_that_are_ones_own(text: str, reason: str | None) -> None:

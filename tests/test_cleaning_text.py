@@ -184,3 +184,20 @@ def test_letters_that_come_to_stand_side_by_side_are_judged_together(between: st
     # Found by random texts: the second pass saw a broken "ܯ" that the first could not see.
     once = tidy(f"Ü{between}¯")
     assert tidy(once) == once
+
+
+def test_a_page_becomes_what_its_reader_sees() -> None:
+    stored = (
+        "<p>It&#39;s foggy &amp; &amp;lt;cold&gt;<br />again, "
+        '<span class="h-card"><a href="https://sea.example/@bob" class="u-url mention">'
+        "@<span>bob</span></a></span></p><p>Look: "
+        '<a href="https://sea.example/x"><span class="invisible">https://</span>sea.example/x</a> '
+        '<a href="https://sea.example/tags/fog" class="mention hashtag">#<span>fog</span></a></p>'
+    )
+    assert plain(post(stored, escaped=True)) == "It's foggy & &lt;cold> again, @bob Look: #fog"
+
+
+def test_a_post_about_html_keeps_its_tags() -> None:
+    assert plain(post("wrap it in <p>this</p>, not <b>that</b>")) == (
+        "wrap it in <p>this</p>, not <b>that</b>"
+    )
