@@ -67,7 +67,7 @@ def _first_user(place: Place, month: str) -> dict[str, Any]:
 
 
 def _months(place: Place) -> list[str]:
-    return [name for name in place.names if _MONTH.search(name)]
+    return sorted(name for name in place.names if _MONTH.search(name))
 
 
 def _member(place: Place, base: str) -> str | None:

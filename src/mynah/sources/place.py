@@ -123,10 +123,6 @@ def reading(label: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise SourceNotFound(f"There is no {label}.", hint="Check the path: ls") from error
-    except PermissionError as error:
-        raise BrokenSource(
-            f"{label} cannot be read (permission denied).", hint=f"Look at: ls -l {label}"
-        ) from error
     except NotImplementedError as error:
         raise BrokenSource(
             f"{label} is packed in a way that Python cannot unpack.",
@@ -135,6 +131,10 @@ def reading(label: str) -> Iterator[None]:
     # Damaged zips and gzips make the standard library raise nearly anything: zlib.error,
     # struct.error, EOFError, OverflowError, UnicodeDecodeError, RuntimeError, LZMAError.
     except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise BrokenSource(
+                f"{label} cannot be read ({error.strerror}).", hint=f"Look at it: ls -l {label}"
+            ) from error
         raise BrokenSource(f"{label} is cut short or damaged.", hint=AGAIN) from error
 
 

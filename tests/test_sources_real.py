@@ -1,0 +1,127 @@
+"""Real exports and dumps, read in place where they are at hand; counts found by other means."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mynah.config import FetchConfig
+from mynah.records import Post
+from mynah.sources import Fetched, read
+
+DATA = Path(__file__).resolve().parents[2] / "shared/data"
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real samples are not at hand")
+
+
+def fetch(name: str) -> tuple[Fetched, list[Post]]:
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"{name} is not at hand")
+    fetched = read(str(path), FetchConfig())
+    return fetched, list(fetched.posts)
+
+
+# Counted with json and regular expressions alone: kinds, then spans.
+ARCHIVES = [
+    (
+        "formats/x_archive_2020",
+        "x-archive-2020",
+        {"post": 865, "reply": 139, "self-reply": 111, "repost": 29, "quote": 19},
+        {"url": 66, "media": 83, "mention": 174},
+        26,
+    ),
+    (
+        "formats/x_archive_2022_2024/andreruffert",
+        "x-archive-2022",
+        {"post": 711, "reply": 488, "self-reply": 65, "repost": 643, "quote": 79},
+        {"url": 1226, "media": 146, "mention": 617},
+        86,
+    ),
+    (
+        "formats/grailbird_2012_2018/bizweekgraphics",
+        "grailbird",
+        {"post": 84, "reply": 38, "repost": 114, "quote": 3},
+        {"url": 87, "media": 43, "mention": 49},
+        8,
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "form", "kinds", "spans", "escaped"), ARCHIVES)
+def test_archives(
+    name: str, form: str, kinds: dict[str, int], spans: dict[str, int], escaped: int
+) -> None:
+    fetched, posts = fetch(name)
+    assert fetched.format == form
+    assert Counter(post.kind for post in posts) == kinds
+    assert Counter(span.kind for post in posts for span in post.spans) == spans
+    assert sum(post.escaped for post in posts) == escaped
+    assert all(post.created_at and post.id.isdecimal() for post in posts)
+    [account] = fetched.accounts
+    assert account.own_archive and account.name
+    assert {post.author for post in posts} == {account.handle}
+
+
+def test_spans_of_links_hold_links() -> None:
+    for name, *_ in ARCHIVES:
+        for post in fetch(name)[1]:
+            for span in post.spans:
+                start = "@" if span.kind == "mention" else "http"
+                assert post.text[span.start : span.end].startswith(start)
+
+
+def test_cut_reposts_are_told() -> None:
+    assert "238 reposts are cut short by X." in fetch(ARCHIVES[1][0])[0].notices
+    assert "5 reposts are cut short by X." in fetch(ARCHIVES[0][0])[0].notices
+
+
+def test_no_language_that_is_none() -> None:
+    languages = Counter(post.lang for post in fetch(ARCHIVES[1][0])[1])
+    # und 133, qme 23, zxx 12, qst 3, qam 3, art 3, qht 2
+    assert languages[None] == 179 and languages["en"] == 1615
+    assert languages["id"] == 6 and "in" not in languages
+
+
+TABLES = [
+    (
+        "grailbird_2012_2018/saviomd_first400.csv",
+        {"post": 30, "reply": 5, "self-reply": 1, "repost": 239},
+    ),
+    ("csv_dumps/snscrape_dril_tweets.csv", {"post": 2325, "reply": 430}),
+    ("csv_dumps/tweet_dumper_bytesrepr_first300.csv", {"post": 224, "reply": 38, "repost": 37}),
+    ("csv_dumps/sxywu_psy_oppa.csv", {"post": 191, "reply": 69, "repost": 391}),
+]
+
+
+@pytest.mark.parametrize(("name", "kinds"), TABLES)
+def test_tables(name: str, kinds: dict[str, int]) -> None:
+    _, posts = fetch(f"formats/{name}")
+    assert Counter(post.kind for post in posts) == kinds
+    assert all(post.created_at for post in posts)
+    assert not any(post.text.startswith(("b'", 'b"')) for post in posts)
+
+
+ACCOUNTS = [
+    ("NASA", 3245, 873, 145),
+    ("WhiteHouse", 3204, 1285, 5),
+    ("andreruffert", 1986, 643, 553),
+    ("dril", 10515, 0, 2180),
+    ("fluffyguy", 3178, 1013, 358),
+    ("geoinquiets", 12058, 1472, 287),
+    ("neiltyson", 3225, 32, 192),
+    ("sudorandom@infosec.exchange", 129, 10, 0),
+]
+
+
+@pytest.mark.parametrize(("name", "count", "reposts", "replies"), ACCOUNTS)
+def test_accounts(name: str, count: int, reposts: int, replies: int) -> None:
+    fetched, posts = fetch(f"accounts/{name}.jsonl.gz")
+    kinds = Counter(post.kind for post in posts)
+    assert (len(posts), kinds["repost"], kinds["reply"]) == (count, reposts, replies)
+    assert [account.handle for account in fetched.accounts] == [name]
+    with gzip.open(DATA / f"accounts/{name}.jsonl.gz") as lines:
+        assert [post.text for post in posts] == [json.loads(line)["text"] for line in lines]
