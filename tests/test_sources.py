@@ -68,6 +68,13 @@ def test_zip_folder_data_folder_and_single_member_agree(tmp_path: Path) -> None:
     assert posts_of(again) == expected
 
 
+def test_the_folder_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"data/tweets.js": ytd("tweets", [tweet(1)])}
+    monkeypatch.chdir(unpacked(tmp_path / "gull", files))
+    [post] = posts_of(Path())
+    assert post.author == "gull"
+
+
 def test_the_email_is_nowhere(tmp_path: Path) -> None:
     path = sample_zip(tmp_path / "tide.zip")
     fetched = read(str(path), FetchConfig())

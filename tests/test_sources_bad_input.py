@@ -40,6 +40,7 @@ def test_nothing_there(tmp_path: Path) -> None:
     complaint("", SourceNotFound)
     complaint("archive:", SourceNotFound)
     complaint("a\0b", SourceNotFound)
+    complaint("~nobody-of-that-name/x.zip", SourceNotFound)
     assert "too long" in complaint("x" * 5000, BrokenSource)
 
 

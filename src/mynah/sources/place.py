@@ -281,4 +281,5 @@ def stem(place: Place) -> str:
     """Return what a file or folder is called, which is the account where nothing else says it."""
     path = place.path.absolute()
     name = _ENDINGS.sub("", path.name)
-    return path.parent.name if name.lower() in ("tweets", "posts") and path.parent.name else name
+    name = path.parent.name if name.lower() in ("tweets", "posts") and path.parent.name else name
+    return name.encode("utf-8", "replace").decode()  # a name of bytes that are no text

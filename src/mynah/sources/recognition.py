@@ -49,7 +49,7 @@ def find(spec: str, config: FetchConfig) -> tuple[Reader, Place]:
     scheme, name = (found[1], found[2]) if found else (None, spec)
     if not name.strip() or "\0" in name:
         raise SourceNotFound("The source has no name.", hint="Run: mynah fetch <archive.zip>")
-    place = place_at(Path(name).expanduser(), config)
+    place = place_at(_path(name), config)
     kind = "file" if isinstance(place, FilePlace) else "archive"
     if scheme not in (None, kind):
         raise UnknownFormat(f"{name} is no {scheme}.", hint=f"Run: mynah fetch {kind}:{name}")
@@ -59,6 +59,15 @@ def find(spec: str, config: FetchConfig) -> tuple[Reader, Place]:
         if kind == reader.SCHEME and reader.recognises(place):
             return reader, place
     raise UnknownFormat(f"{name} is none of the formats that Mynah knows.", hint=_FORMATS)
+
+
+def _path(name: str) -> Path:
+    """Return the path with `~`, `.` and `..` spelt out: its last part may name the account."""
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:
+        raise SourceNotFound(f"{name} is nobody's home.", hint="Write the path out.") from error
+    return path.resolve() if path.name in ("", "..") else path
 
 
 def _refuse_binary(place: Place) -> None:
