@@ -10,7 +10,8 @@ ACCOUNTS := $(wildcard examples/accounts/*.jsonl)
 BENCHES := $(patsubst bench/%.py,bench-%,$(wildcard bench/*.py))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-INSTALL := $(BIN)/python -m pip install --quiet
+# Quiet twice: errors only.
+INSTALL := $(BIN)/python -m pip install --quiet --quiet
 
 .PHONY: help demo test check docs bench clean $(BENCHES)
 .DELETE_ON_ERROR:

@@ -28,7 +28,8 @@ def _add_flag(group: Any, name: str, hint: Any, default: Any, words: str) -> Non
     kind = _inner(hint)
     spelled = ["-n"] if name == "n" else [f"--{name.replace('_', '-')}"]
     shown = "" if default is None or default is False else f" (default: {default})"
-    options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": words + shown, "dest": name}
+    words = (words + shown).replace("%", "%%")  # argparse fills in the other kind
+    options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": words, "dest": name}
     if kind is bool:
         options["action"] = argparse.BooleanOptionalAction if default is None else "store_true"
     elif get_origin(kind) is Literal:
