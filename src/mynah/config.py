@@ -7,8 +7,11 @@ the posts and the machine"; what was worked out is printed and written to run.js
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from mynah.errors import SettingsError
 
@@ -16,89 +19,145 @@ Recipe = Literal["mynah", "huggingtweets"]
 Effort = Literal["quick", "normal", "best"]
 Config = TypeVar("Config")
 
+LARGEST_SEED = 2**63 - 1  # what torch takes
 
-def setting(default: Any, help: str) -> Any:
-    """Return a dataclass field that carries its one-line help."""
-    return field(default=default, metadata={"help": help})
+
+def setting(default: Any, help: str, **limits: float) -> Any:
+    """Return a dataclass field that carries its one-line help and its range.
+
+    Limits are `least` and `most`, which are allowed themselves, `above` and `below`, which are not.
+    """
+    return field(default=default, metadata={"help": help, "limits": limits})
+
+
+class Settings:
+    """What all settings share: none can be made with a value out of range.
+
+    So a wrong flag is found before the work begins, not after an hour of training.
+    """
+
+    def __post_init__(self) -> None:
+        for item in fields(self):  # type: ignore[arg-type]
+            _check_range(item, getattr(self, item.name))
+
+
+def _check_range(item: Any, value: Any) -> None:
+    for limit, bound in item.metadata["limits"].items():
+        words, holds = _LIMITS[limit]
+        if value is not None and not holds(value, bound):
+            flag = "-n" if item.name == "n" else f"--{item.name.replace('_', '-')}"
+            raise SettingsError(
+                f"{item.name} must be {words} {bound:,}, not {value}.",
+                hint=f"{flag}: {item.metadata['help']}"
+                + ("." if item.default is None else f" (default: {item.default})."),
+            )
+
+
+_LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "least": ("at least", operator.ge),
+    "most": ("at most", operator.le),
+    "above": ("above", operator.gt),
+    "below": ("below", operator.lt),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class FetchConfig:
+class FetchConfig(Settings):
     """How sources are read."""
 
-    max_member_gib: float = setting(4.0, "largest file to read inside an archive, in GiB")
-    max_ratio: float = setting(200.0, "most times a member may grow when unpacked")
-    max_posts: int | None = setting(None, "keep only the newest N posts of each account")
+    max_member_gib: float = setting(4.0, "largest file to read inside an archive, in GiB", above=0)
+    max_ratio: float = setting(200.0, "most times a member may grow when unpacked", above=0)
+    max_posts: int | None = setting(None, "keep only the newest N posts of each account", least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CleaningConfig:
+class CleaningConfig(Settings):
     """What training sees of the posts."""
 
-    min_words: int = setting(3, "fewest words of a post, links, mentions and hashtags not counted")
+    min_words: int = setting(
+        3, "fewest words of a post, links, mentions and hashtags not counted", least=0
+    )
     drop_replies: bool = setting(False, "leave out replies to other people")
     keep_duplicates: bool = setting(False, "keep posts that repeat an earlier one")
     pii: bool | None = setting(
         None, "replace e-mails, phone numbers, IBANs, IPs (default: on for one's own archive)"
     )
-    min_characters: int = setting(6_000, "fewest characters to learn a voice from")
-    warn_characters: int = setting(40_000, "below this many characters, warn")
+    min_characters: int = setting(6_000, "fewest characters to learn a voice from", least=0)
+    warn_characters: int = setting(40_000, "below this many characters, warn", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetConfig:
+class DatasetConfig(Settings):
     """How the kept posts become examples."""
 
-    held_out: float = setting(0.1, "share of the newest posts that is never trained on")
-    max_held_out: int = setting(300, "most posts to hold out of each account")
-    max_post_tokens: int = setting(160, "longest example, in tokens; a longer post is cut there")
+    held_out: float = setting(
+        0.1, "share of the newest posts that is never trained on", least=0, below=1
+    )
+    max_held_out: int = setting(300, "most posts to hold out of each account", least=1)
+    max_post_tokens: int = setting(
+        160, "longest example, in tokens; a longer post is cut there", least=1
+    )
     weights: tuple[float, ...] | None = setting(None, "weight of each voice of a blend, as 2,1,1")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
+class TrainingConfig(Settings):
     """How the base learns the voice; None is worked out from `effort`."""
 
     base: str = setting("smollm2-135m", "base model: smollm2-135m, a folder, or a Hub id")
     recipe: Recipe = setting("mynah", "mynah, or huggingtweets (2020, to the letter)")
     effort: Effort = setting("normal", "quick, normal or best: the one dial")
-    seed: int = setting(0, "random seed")
-    epochs: float | None = setting(None, "passes over the posts")
-    learning_rate: float | None = setting(None, "peak learning rate")
-    batch_tokens: int | None = setting(None, "tokens an optimizer step learns from")
-    rank: int | None = setting(None, "rank of the LoRA adapter")
-    warmup: float | None = setting(None, "share of the steps in which the rate rises")
-    accumulate: int = setting(1, "pieces each batch is computed in, to save memory")
-    save_seconds: float = setting(30.0, "seconds between checkpoints")
+    seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)
+    epochs: float | None = setting(None, "passes over the posts", above=0)
+    learning_rate: float | None = setting(None, "peak learning rate", above=0)
+    batch_tokens: int | None = setting(None, "tokens an optimizer step learns from", least=1)
+    rank: int | None = setting(None, "rank of the LoRA adapter", least=1)
+    warmup: float | None = setting(
+        None, "share of the steps in which the rate rises", least=0, below=1
+    )
+    accumulate: int = setting(1, "pieces each batch is computed in, to save memory", least=1)
+    save_seconds: float = setting(30.0, "seconds between checkpoints", above=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationConfig:
+class GenerationConfig(Settings):
     """How a bot talks."""
 
-    n: int = setting(10, "how many posts")
-    seed: int | None = setting(None, "random seed; a printed one repeats the posts exactly")
-    temperature: float = setting(0.9, "0 is greedy, 1 the model's own distribution")
-    top_p: float = setting(0.95, "keep the likeliest tokens that together hold this probability")
-    min_tokens: int = setting(3, "fewest tokens of a post")
-    max_tokens: int = setting(120, "most tokens of a post")
+    n: int = setting(10, "how many posts", least=1)
+    seed: int | None = setting(
+        None, "random seed; a printed one repeats the posts", least=0, most=LARGEST_SEED
+    )
+    temperature: float = setting(0.9, "0 is greedy, 1 the model's own distribution", least=0)
+    top_p: float = setting(
+        0.95, "keep the likeliest tokens that together hold this probability", above=0, most=1
+    )
+    min_tokens: int = setting(3, "fewest tokens of a post", least=0)
+    max_tokens: int = setting(120, "most tokens of a post", least=1)
     allow_copies: bool = setting(False, "show posts that repeat a real one")
-    copied_words: int = setting(8, "a copied run of this many words is a copy")
-    copied_share: float = setting(0.6, "a run that is this share of the words is a copy")
-    max_draws: int = setting(8, "draws for one post before the least copied one is taken")
+    copied_words: int = setting(8, "a copied run of this many words is a copy", least=1)
+    copied_share: float = setting(0.6, "a run that is this share of the words is a copy", above=0)
+    max_draws: int = setting(8, "draws for one post before the least copied one is taken", least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_tokens > self.max_tokens:
+            raise SettingsError(
+                f"min_tokens ({self.min_tokens}) is more than max_tokens ({self.max_tokens}).",
+                hint="Choose another --min-tokens or --max-tokens.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportConfig:
+class ReportConfig(Settings):
     """How a bot is judged."""
 
-    samples: int = setting(100, "generations to judge copying by")
-    resamples: int = setting(1_000, "bootstrap resamples for the 95 % interval")
-    seed: int = setting(0, "random seed")
+    samples: int = setting(100, "generations to judge copying by", least=1)
+    resamples: int = setting(1_000, "bootstrap resamples for the 95 % interval", least=1)
+    seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig:
+class ExportConfig(Settings):
     """How a bot leaves."""
 
     format: Literal["transformers", "adapter"] = setting("transformers", "which format")
@@ -120,14 +179,48 @@ def build(kind: type[Config], *layers: dict[str, Any]) -> Config:
     """Make a config from layers of values; a later layer wins, None does not count.
 
     Raises:
-        SettingsError: a key that `kind` does not have.
+        SettingsError: a key that `kind` does not have, a value of another type or out of range.
     """
-    known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    hints = _hints(kind)  # type: ignore[arg-type]
     values = {}
     for layer in layers:
         for key, value in layer.items():
-            if key not in known:
-                raise SettingsError(f"Unknown setting '{key}'.", hint=f"Known: {', '.join(known)}.")
+            if key not in hints:
+                raise SettingsError(f"Unknown setting '{key}'.", hint=f"Known: {', '.join(hints)}.")
             if value is not None:
-                values[key] = value
+                values[key] = _of_type(hints[key], key, value)
     return kind(**values)
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Return the type of each setting, `None` left out."""
+    return {name: without_none(hint) for name, hint in get_type_hints(kind).items()}
+
+
+def without_none(hint: Any) -> Any:
+    """Return the type inside `X | None`."""
+    options = [each for each in get_args(hint) if each is not type(None)]
+    return options[0] if type(None) in get_args(hint) else hint
+
+
+def _of_type(hint: Any, name: str, value: Any) -> Any:
+    """Return a value as its setting has it; a file may say 1 for 1.0, and a list for a tuple."""
+    if get_origin(hint) is Literal:
+        fits, wanted = value in get_args(hint), " or ".join(get_args(hint))
+    elif get_origin(hint) is tuple:
+        fits = isinstance(value, list | tuple) and all(map(_is_number, value))
+        value, wanted = tuple(value) if fits else value, "a list of numbers"
+    else:
+        fits = _is_number(value) if hint is float else type(value) is hint
+        wanted = _WORDS[hint]
+    if not fits:
+        raise SettingsError(f"{name} must be {wanted}, not {value!r}.")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}

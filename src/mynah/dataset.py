@@ -65,16 +65,7 @@ def by_author(posts: Iterable[CleanPost]) -> dict[str, list[CleanPost]]:
 
 
 def count_held_out(posts: int, config: DatasetConfig) -> int:
-    """Return how many of an account's posts to hold out.
-
-    Raises:
-        SettingsError: the share is not in [0, 1).
-    """
-    if not 0 <= config.held_out < 1:
-        raise SettingsError(
-            f"held_out is {config.held_out}, a share to hold out is at least 0 and below 1.",
-            hint="Try --held-out 0.1.",
-        )
+    """Return how many of an account's posts to hold out."""
     wanted = round(posts * config.held_out)
     if config.held_out and posts > 1:
         wanted = max(1, wanted)

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from mynah.config import STAGES, build
+from mynah.config import STAGES, build, without_none
 from mynah.errors import SettingsError
 
 
@@ -25,7 +25,7 @@ def add_flags(parser: argparse.ArgumentParser, stages: Sequence[str]) -> None:
 
 
 def _add_flag(group: Any, name: str, hint: Any, default: Any, words: str) -> None:
-    kind = _inner(hint)
+    kind = without_none(hint)
     spelled = ["-n"] if name == "n" else [f"--{name.replace('_', '-')}"]
     shown = "" if default is None or default is False else f" (default: {default})"
     words = (words + shown).replace("%", "%%")  # argparse fills in the other kind
@@ -39,12 +39,6 @@ def _add_flag(group: Any, name: str, hint: Any, default: Any, words: str) -> Non
     else:
         options.update(type=kind, metavar={int: "N", float: "X", str: "NAME"}[kind])
     group.add_argument(*spelled, **options)
-
-
-def _inner(hint: Any) -> Any:
-    """Return the type inside `X | None`."""
-    options = [each for each in get_args(hint) if each is not type(None)]
-    return options[0] if type(None) in get_args(hint) else hint
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -72,6 +66,7 @@ def read_settings(path: str | None) -> dict[str, dict[str, Any]]:
         if name not in STAGES or not isinstance(table, dict):
             known = ", ".join(f"[{stage}]" for stage in STAGES)
             raise SettingsError(f"{path} has '{name}', which is no stage.", hint=f"Known: {known}.")
+        build(STAGES[name], table)  # a mistake in any table is worth knowing, whatever the verb
     return tables
 
 
@@ -83,9 +78,5 @@ def configs(arguments: argparse.Namespace, stages: Sequence[str]) -> dict[str, A
     for stage in stages:
         kind = STAGES[stage]
         given = {item.name: typed[item.name] for item in fields(kind) if item.name in typed}
-        table = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in tables.get(stage, {}).items()
-        }
-        made[stage] = build(kind, table, given)
+        made[stage] = build(kind, tables.get(stage, {}), given)
     return made

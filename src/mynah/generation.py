@@ -13,7 +13,6 @@ from torch import Tensor
 
 from mynah.config import GenerationConfig
 from mynah.copying import CopyIndex, Overlap
-from mynah.errors import SettingsError
 from mynah.model import Base
 from mynah.records import Generation, Nearest
 
@@ -58,7 +57,6 @@ def generate(
         index: the real posts; None where nothing is known of them.
         seed: the same seed and settings give the same posts on the same machine.
     """
-    _check(config)
     waiting = [_Draft(place=place, seed=seed) for place in range(config.n)]
     guarded = not config.allow_copies
     while waiting:
@@ -76,17 +74,6 @@ def generate(
             else:
                 draft.draw += 1
                 waiting.append(draft)
-
-
-def _check(config: GenerationConfig) -> None:
-    if config.n < 1:
-        raise SettingsError(f"-n must be at least 1, not {config.n}.")
-    if config.temperature < 0:
-        raise SettingsError(f"temperature must be 0 or more, not {config.temperature}.")
-    if not 0 < config.top_p <= 1:
-        raise SettingsError(f"top_p must be above 0 and at most 1, not {config.top_p}.")
-    if not 0 <= config.min_tokens <= config.max_tokens or config.max_tokens < 1:
-        raise SettingsError("max_tokens must be at least 1 and not below min_tokens.")
 
 
 def _less_copied(

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mynah.config import TrainingConfig
-from mynah.errors import SettingsError
 
 # The recipe of 2020, to the letter: GPT-2 as it was fine-tuned for thousands of bots.
 ORIGINAL_BLOCK = 1_024
@@ -50,12 +49,7 @@ class Plan:
 
 
 def make_plan(config: TrainingConfig, *, tokens: int) -> Plan:
-    """Work out what the settings leave open, for an archive of `tokens` training tokens.
-
-    Raises:
-        SettingsError: a value out of range.
-    """
-    _check(config)
+    """Work out what the settings leave open, for an archive of `tokens` training tokens."""
     original = config.recipe == "huggingtweets"
     derived = dict(_ORIGINAL) if original else _derive(config, tokens)
     for name in derived:
@@ -90,16 +84,6 @@ def _derive(config: TrainingConfig, tokens: int) -> dict[str, float]:
         "warmup": _WARMUP,
         "batch_tokens": batch,
     }
-
-
-def _check(config: TrainingConfig) -> None:
-    positive = ("epochs", "learning_rate", "batch_tokens", "rank", "accumulate", "save_seconds")
-    for name in positive:
-        value = getattr(config, name)
-        if value is not None and value <= 0:
-            raise SettingsError(f"{name} must be above 0, not {value}.")
-    if config.warmup is not None and not 0 <= config.warmup < 1:
-        raise SettingsError(f"warmup is a share of the steps from 0 to 1, not {config.warmup}.")
 
 
 def rate_at(step: int, total: int, plan: Plan) -> float:

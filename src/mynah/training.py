@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mynah.errors import SettingsError, TrainingStopped
+from mynah.fast_llama import Body, body_of
 from mynah.loss import IGNORE, pad, training_loss
 from mynah.model import Base
 from mynah.plan import Plan, rate_at
@@ -101,12 +102,13 @@ def train(
     course = _restore(parameters, optimizer, checkpoints)
     watch = _Stopwatch(course)
     base.model.train(plan.dropout)
+    body = body_of(base.model)
     with _polite_stop() as stopped:
         for step in range(course.step, len(steps)):
             torch.manual_seed(hash((plan.seed, step)))  # dropout: a resumed step draws the same
             group = [rows[at] for at in steps[step]]
             rate = rate_at(step, len(steps), plan)
-            loss, tokens = _one_step(base, group, plan, optimizer, rate)
+            loss, tokens = _one_step(base, body, group, plan, optimizer, rate)
             watch.count(loss, tokens, len(group))
             on_step(watch.progress(len(steps), rate))
             if checkpoints and (stopped or watch.due(checkpoints.seconds)):
@@ -124,14 +126,14 @@ def _optimizer(parameters: dict[str, nn.Parameter], plan: Plan) -> torch.optim.A
 
 
 def _one_step(
-    base: Base, group: Rows, plan: Plan, optimizer: torch.optim.AdamW, rate: float
+    base: Base, body: Body, group: Rows, plan: Plan, optimizer: torch.optim.AdamW, rate: float
 ) -> tuple[float, int]:
     """Learn from one group of rows; return nats a token and the number of tokens."""
     ids, targets = pad(group, base.separator)
     tokens = int((targets != IGNORE).sum())
     total = 0.0
     for piece in torch.arange(len(ids)).chunk(plan.accumulate):
-        loss = _piece_loss(base, ids[piece], targets[piece])
+        loss = _piece_loss(base, body, ids[piece], targets[piece])
         (loss / tokens).backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     if plan.clip:
@@ -144,9 +146,9 @@ def _one_step(
     return total / tokens, tokens
 
 
-def _piece_loss(base: Base, ids: Tensor, targets: Tensor) -> Tensor:
+def _piece_loss(base: Base, body: Body, ids: Tensor, targets: Tensor) -> Tensor:
     device = base.device.name
-    return training_loss(base.model, ids.to(device), targets.to(device))
+    return training_loss(base.model, body, ids.to(device), targets.to(device))
 
 
 class _Stopwatch:
@@ -272,7 +274,8 @@ def estimate(base: Base, rows: Rows, steps: Sequence[Sequence[int]], plan: Plan)
     group = [rows[at] for at in middle]
     ids, targets = pad(group, base.separator)
     piece = slice(0, -(-len(ids) // plan.accumulate))
-    best = min(_timed_pass(base, ids[piece], targets[piece]) for _ in range(3))
+    body = body_of(base.model)
+    best = min(_timed_pass(base, body, ids[piece], targets[piece]) for _ in range(3))
     rate = ids[piece].numel() / best
     total = sum(_padded(rows, step) for step in steps)
     largest = _padded(rows, steps[sizes[-1]]) / plan.accumulate
@@ -287,9 +290,9 @@ def _padded(rows: Rows, step: Sequence[int]) -> int:
     return len(step) * (max(len(rows[at]) for at in step) - 1)
 
 
-def _timed_pass(base: Base, ids: Tensor, targets: Tensor) -> float:
+def _timed_pass(base: Base, body: Body, ids: Tensor, targets: Tensor) -> float:
     start = time.perf_counter()
-    _piece_loss(base, ids, targets).backward()  # type: ignore[no-untyped-call]
+    _piece_loss(base, body, ids, targets).backward()  # type: ignore[no-untyped-call]
     for each in trained_parameters(base.model).values():
         each.grad = None
     return time.perf_counter() - start

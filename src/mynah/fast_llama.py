@@ -1,0 +1,320 @@
+"""The body of a model: Llama's blocks written out for short posts on a CPU, others as they are.
+
+No mask is needed: padding on the right is never seen by the causal attention of what stands before
+it. For a Llama with a frozen base the forward and backward pass are written out by hand: the same
+arithmetic as transformers' LlamaModel (a test compares both), in fewer and larger steps.
+
+- query, key and value are one matrix product, gate and up another, and so are their adapters;
+- attention multiplies small matrices outright: for posts of 30 tokens a tiled kernel's own
+  bookkeeping costs more than the scores, and its backward pass ten times more;
+- what the backward pass needs is kept, what is quick to work out again is not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mynah.lora import LoraLinear
+
+Body = Callable[
+    [Tensor], Tensor
+]  # token ids [posts, tokens] -> hidden states [posts, tokens, width]
+
+
+def body_of(model: Any) -> Body:
+    """Return the fastest body that computes what the model's own does."""
+    if supports(model):
+        return FastLlama(model)
+
+    def plain(ids: Tensor) -> Tensor:
+        out: Tensor = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        return out
+
+    return plain
+
+
+def supports(model: Any) -> bool:
+    """Tell whether a model is a plain Llama, adapted or not, that this module can run."""
+    config = model.config
+    return (
+        type(model).__name__ == "LlamaForCausalLM"
+        and config.hidden_act == "silu"
+        and not config.attention_bias
+        and not config.mlp_bias
+        and not model.model.embed_tokens.weight.requires_grad
+        and config.rope_parameters.get("rope_type", "default") == "default"
+    )
+
+
+class FastLlama:
+    """A Llama's body as one function of token ids; its weights stay transformers' own."""
+
+    def __init__(self, model: Any) -> None:
+        body, config = model.model, model.config
+        self.embed, self.norm = body.embed_tokens, body.norm
+        self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
+        self.head = getattr(config, "head_dim", None) or config.hidden_size // self.heads
+        self.theta = config.rope_parameters["rope_theta"]
+        self.layers = [_Layer(layer) for layer in body.layers]
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """Return the last hidden states; ids [posts, tokens], padded on the right."""
+        posts, length = ids.shape
+        x = self.embed(ids).flatten(0, 1)
+        shape = _Shape(posts, length, self.heads, self.groups, self.head)
+        tables = _rotary(length, self.head, self.theta, x.dtype, x.device)
+        for layer in self.layers:
+            x = layer(x, shape, tables)
+        normed: Tensor = self.norm(x)
+        return normed.view(posts, length, -1)
+
+
+class _Shape(tuple[int, int, int, int, int]):
+    """Posts, tokens, query heads, key heads and width of a head."""
+
+    def __new__(cls, *sizes: int) -> _Shape:
+        return super().__new__(cls, sizes)
+
+
+def _rotary(
+    length: int, head: int, theta: float, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return cosines and sines [tokens, 1, head / 2] and the causal mask [tokens, tokens].
+
+    Rotary embedding: Su et al. 2021 (arXiv:2104.09864), equation 34.
+    """
+    rates = 1.0 / theta ** (torch.arange(0, head, 2, dtype=torch.float32, device=device) / head)
+    angles = torch.outer(torch.arange(length, dtype=torch.float32, device=device), rates)
+    mask = torch.full((length, length), -math.inf, dtype=dtype, device=device).triu(1)
+    return angles.cos().to(dtype)[:, None], angles.sin().to(dtype)[:, None], mask
+
+
+class _Group:
+    """Linear layers that read the same input, fused: one frozen matrix, one adapter."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        self.adapters = [layer for layer in layers if isinstance(layer, LoraLinear)]
+        plain: list[Any] = [getattr(layer, "frozen", layer) for layer in layers]
+        if len(plain) == 1:
+            self.weight = plain[0].weight.data
+        else:
+            self.weight = torch.cat([each.weight.data for each in plain])
+            parts = self.weight.split([each.weight.shape[0] for each in plain])
+            for each, part in zip(plain, parts, strict=True):
+                each.weight.data = part  # transformers' layer is now a view of the fused one
+
+    def low_rank(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """Return A [sum of ranks, in] and scaled B [out, sum of ranks], each layer's own block."""
+        if not self.adapters:
+            return None, None
+        dtype = self.weight.dtype
+        down = torch.cat([each.lora_A for each in self.adapters]).to(dtype)
+        up = torch.block_diag(*(each.lora_B * each.scale for each in self.adapters)).to(dtype)
+        return down, up
+
+
+class _Layer:
+    """One decoder layer."""
+
+    def __init__(self, layer: Any) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+        self.into = _Group([attention.q_proj, attention.k_proj, attention.v_proj])
+        self.out = _Group([attention.o_proj])
+        self.up = _Group([mlp.gate_proj, mlp.up_proj])
+        self.down = _Group([mlp.down_proj])
+        self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
+
+    def __call__(self, x: Tensor, shape: _Shape, tables: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        low = [part for group in self._groups for part in group.low_rank()]
+        weights = [group.weight for group in self._groups]
+        norms = (self.first.weight, self.second.weight, self.first.variance_epsilon)
+        done: Tensor = _Block.apply(x, shape, tables, norms, weights, *low)  # type: ignore[no-untyped-call]
+        return done
+
+    @property
+    def _groups(self) -> tuple[_Group, _Group, _Group, _Group]:
+        return self.into, self.out, self.up, self.down
+
+
+class _Block(torch.autograd.Function):
+    """A decoder layer: x [posts x tokens, width] -> the same."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        shape: _Shape,
+        tables: tuple[Tensor, Tensor, Tensor],
+        norms: tuple[Tensor, Tensor, float],
+        weights: list[Tensor],
+        *low: Tensor | None,
+    ) -> Tensor:
+        normed, spread = _norm(x, norms[0], norms[2])
+        qkv, low_in = _linear(normed, weights[0], low[0], low[1])
+        q, k, v = _split_heads(qkv, shape, tables)
+        scores = torch.baddbmm(_wide(tables[2], shape), q, k.mT)
+        chance = torch.softmax(scores, dim=-1, dtype=torch.float32).to(x.dtype)
+        mixed = _join_heads(chance @ v, shape)
+        attended, low_out = _linear(mixed, weights[1], low[2], low[3])
+        middle = attended.add_(x)
+        renormed, respread = _norm(middle, norms[1], norms[2])
+        gated, low_up = _linear(renormed, weights[2], low[4], low[5])
+        gate, up = gated.chunk(2, dim=-1)
+        opened = nn.functional.silu(gate)
+        inner = opened * up
+        out, low_down = _linear(inner, weights[3], low[6], low[7])
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(
+                x, spread, normed, q, k, v, chance, mixed, middle, respread, renormed,
+                gated, opened, inner, low_in, low_out, low_up, low_down, *low,
+            )  # fmt: skip
+            ctx.fixed = (shape, tables, norms, weights)
+        return out.add_(middle)
+
+    @staticmethod
+    def backward(ctx: Any, d_out: Tensor) -> Any:
+        x, spread, normed, q, k, v, chance, mixed, middle, respread, renormed = ctx.saved_tensors[
+            :11
+        ]
+        gated, opened, inner, *lows = ctx.saved_tensors[11:18]
+        a0, b0, a1, b1, a2, b2, a3, b3 = ctx.saved_tensors[18:]
+        shape, tables, norms, weights = ctx.fixed
+        d_inner, *d_down = _linear_back(d_out, inner, lows[3], weights[3], a3, b3)
+        d_gated = _gate_back(d_inner, gated, opened)
+        d_renormed, *d_up = _linear_back(d_gated, renormed, lows[2], weights[2], a2, b2)
+        d_middle = _norm_back(d_renormed, middle, renormed, respread, norms[1]).add_(d_out)
+        d_mixed, *d_attended = _linear_back(d_middle, mixed, lows[1], weights[1], a1, b1)
+        d_qkv = _attention_back(_part_heads(d_mixed, shape), q, k, v, chance, shape, tables)
+        d_normed, *d_into = _linear_back(
+            d_qkv, normed, lows[0], weights[0], a0, b0, wanted=ctx.needs_input_grad[0]
+        )
+        d_x = None
+        if ctx.needs_input_grad[0]:
+            d_x = _norm_back(d_normed, x, normed, spread, norms[0]).add_(d_middle)
+        return d_x, None, None, None, None, *d_into, *d_attended, *d_up, *d_down
+
+
+def _norm(x: Tensor, weight: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    """Return RMS norm (Zhang and Sennrich 2019, arXiv:1910.07467) and 1 / RMS [rows, 1], fp32."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    spread = (length.square_() / x.shape[-1]).add_(epsilon).rsqrt_()
+    return (x * spread).to(x.dtype).mul_(weight), spread
+
+
+def _norm_back(d: Tensor, x: Tensor, normed: Tensor, spread: Tensor, weight: Tensor) -> Tensor:
+    """Return the gradient of x: spread * (d w - x^ * mean(d * normed)), x^ = x * spread."""
+    along = (d * normed).sum(dim=-1, keepdim=True, dtype=torch.float32)
+    along.mul_(spread).div_(-x.shape[-1])
+    return torch.addcmul((d * weight).float(), x, along).mul_(spread).to(x.dtype)
+
+
+def _linear(
+    x: Tensor, weight: Tensor, down: Tensor | None, up: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Return x W^T + (x A^T) B^T, and x A^T for the backward pass."""
+    out = x @ weight.T
+    if down is None or up is None:
+        return out, None
+    low = x @ down.T
+    return out.addmm_(low, up.T), low
+
+
+def _linear_back(
+    d: Tensor,
+    x: Tensor,
+    low: Tensor | None,
+    weight: Tensor,
+    down: Tensor | None,
+    up: Tensor | None,
+    *,
+    wanted: bool = True,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return the gradients of x (empty where not wanted), A and B."""
+    d_x = d @ weight if wanted else d.new_empty(0)
+    if low is None or down is None or up is None:
+        return d_x, None, None
+    d_low = d @ up
+    if wanted:
+        d_x.addmm_(d_low, down)
+    return d_x, d_low.T @ x, d.T @ low
+
+
+def _gate_back(d: Tensor, gated: Tensor, opened: Tensor) -> Tensor:
+    """Return the gradient of [gate, up] from that of silu(gate) * up."""
+    gate, up = gated.chunk(2, dim=-1)
+    both = torch.empty_like(gated)
+    d_gate, d_up = both.chunk(2, dim=-1)
+    torch.mul(opened, d, out=d_up)
+    torch.ops.aten.silu_backward.grad_input(d * up, gate, grad_input=d_gate)
+    return both
+
+
+def _split_heads(
+    qkv: Tensor, shape: _Shape, tables: tuple[Tensor, Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rotated and scaled q [posts x groups, heads a group x tokens, head], k, v likewise."""
+    posts, length, heads, groups, head = shape
+    parts = qkv.view(posts, length, heads + 2 * groups, head)
+    turned = _turn(parts[:, :, : heads + groups], tables[0], tables[1])
+    q = turned[:, :, :heads].mul_(1 / math.sqrt(head))
+    q = q.reshape(posts, length, groups, heads // groups, head).permute(0, 2, 3, 1, 4)
+    k = turned[:, :, heads:].permute(0, 2, 1, 3)
+    v = parts[:, :, heads + groups :].permute(0, 2, 1, 3)
+    wide = (posts * groups, heads // groups * length, head)
+    narrow = (posts * groups, length, head)
+    return q.reshape(wide), k.reshape(narrow), v.reshape(narrow)
+
+
+def _turn(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotate each head's two halves by the position's angles."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
+
+
+def _wide(mask: Tensor, shape: _Shape) -> Tensor:
+    """Return the causal mask once for each head of a group, [1, heads a group x tokens, tokens]."""
+    return mask.repeat(shape[2] // shape[3], 1)[None]
+
+
+def _join_heads(mixed: Tensor, shape: _Shape) -> Tensor:
+    """Return [posts x tokens, width] from [posts x groups, heads a group x tokens, head]."""
+    posts, length, heads, groups, head = shape
+    parts = mixed.view(posts, groups, heads // groups, length, head)
+    return parts.permute(0, 3, 1, 2, 4).reshape(posts * length, heads * head)
+
+
+def _part_heads(d: Tensor, shape: _Shape) -> Tensor:
+    """Undo `_join_heads`."""
+    posts, length, heads, groups, head = shape
+    parts = d.view(posts, length, groups, heads // groups, head).permute(0, 2, 3, 1, 4)
+    return parts.reshape(posts * groups, heads // groups * length, head)
+
+
+def _attention_back(
+    d: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    chance: Tensor,
+    shape: _Shape,
+    tables: tuple[Tensor, Tensor, Tensor],
+) -> Tensor:
+    """Return the gradient of [q, k, v] as the matrix product gave them."""
+    posts, length, heads, groups, head = shape
+    full = chance.float()
+    d_scores = torch._softmax_backward_data((d @ v.mT).float(), full, -1, full.dtype).to(d.dtype)
+    out = d.new_empty(posts, length, heads + 2 * groups, head)
+    d_q = (d_scores @ k).mul_(1 / math.sqrt(head))
+    parts = d_q.view(posts, groups, heads // groups, length, head).permute(0, 3, 1, 2, 4)
+    # the inverse of a rotation turns by minus the angle
+    out[:, :, :heads] = _turn(parts.reshape(posts, length, heads, head), tables[0], -tables[1])
+    d_k = (d_scores.mT @ q).view(posts, groups, length, head).transpose(1, 2)
+    out[:, :, heads : heads + groups] = _turn(d_k, tables[0], -tables[1])
+    d_v = (chance.mT @ d).view(posts, groups, length, head)
+    out[:, :, heads + groups :] = d_v.transpose(1, 2)
+    return out.view(posts * length, -1)
