@@ -73,7 +73,7 @@ def test_how_many_are_held_out(posts: int, share: float, most: int, held_out: in
 
 
 def test_a_share_that_leaves_nothing_to_learn_is_refused() -> None:
-    with pytest.raises(SettingsError, match="share to hold out"):
+    with pytest.raises(SettingsError, match="held_out must be below 1"):
         split([post("ana", "x")], DatasetConfig(held_out=1.0))
 
 
