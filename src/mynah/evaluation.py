@@ -123,7 +123,7 @@ def judge(bits: BitsPerByte, copied: Copied) -> str:
             f"{bits.gain_percent:.0f} % fewer bits."
         )
     if copied.person > 0.5:
-        return f"{learned} The person repeats {copied.person:.0%} of their own posts."
+        return f"{learned} The person repeats {100 * copied.person:.0f} % of their own posts."
     if copied.bot > copied.person + 0.02:
         return f"{learned} It copies more than the person repeats: show its posts with care."
     return f"{learned} It does not copy more than the person repeats themselves."
