@@ -160,7 +160,7 @@ class ReportConfig(Settings):
 class ExportConfig(Settings):
     """How a bot leaves."""
 
-    format: Literal["transformers", "adapter"] = setting("transformers", "which format")
+    format: Literal["transformers"] = setting("transformers", "which format")
     output: str | None = setting(None, "folder to write (default: the bot's model/)")
 
 
