@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mynah.errors import BaseError
 from mynah.lora import load_adapter, merge_adapter
 from mynah.model import Base, Device, choose_device, load_base, load_model
@@ -26,7 +24,7 @@ def load_bot(folder: RunFolder, device: Device | None = None) -> Base:
 
 def load_bots_base(folder: RunFolder, device: Device | None = None) -> Base:
     """Return the untouched base of a bot."""
-    trained: dict[str, Any] = folder.read_run()["stages"]["train"]
+    trained = folder.stage_record("train")
     base = load_base(trained["config"]["base"], device or choose_device())
     if base.info.sha256 != trained["result"]["base"]["sha256"]:
         raise BaseError(

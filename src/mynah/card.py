@@ -21,7 +21,7 @@ from mynah.copying import words_of
 from mynah.dataset import bot_kind, joined_name
 from mynah.markup import Markdown, link, plain, shown, table
 from mynah.records import read_rows
-from mynah.run_folder import RunFolder, replacing
+from mynah.run_folder import RunFolder, read_json, replacing
 
 DIAGRAM = "pipeline.svg"  # stands beside the card: an embedded picture is blocked by most viewers
 SHOWN = 5  # samples on the card
@@ -105,7 +105,7 @@ def write_card(
 ) -> Path:
     """Write the card of a bot, and the diagram it shows, into its folder or another."""
     root = into or folder.root
-    report = json.loads(folder.report.read_text("utf-8")) if folder.report.exists() else None
+    report = read_json(folder.report) if folder.report.exists() else None
     samples = list(read_rows(folder.samples)) if folder.samples.exists() else []
     preview = (root / folder.preview.name).exists()
     text = card_text(

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 from mynah import languages, personal_data
 from mynah.config import CleaningConfig
 from mynah.plain_text import plain
-from mynah.records import Account, Post, read_rows
+from mynah.records import Account, Post, read_records
 
 Reason = Literal["repost", "edited", "reply", "empty", "short", "duplicate", "near-duplicate"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -211,12 +211,12 @@ def dropped_to_json(post: Dropped) -> dict[str, Any]:
 
 def read_cleaned(path: Path) -> Iterator[CleanPost]:
     """Yield the posts of a cleaned.jsonl."""
-    return (CleanPost(**row) for row in read_rows(path))
+    return read_records(path, lambda row: CleanPost(**row))
 
 
 def read_dropped(path: Path) -> Iterator[Dropped]:
     """Yield the posts of a dropped.jsonl."""
-    return (Dropped(**row) for row in read_rows(path))
+    return read_records(path, lambda row: Dropped(**row))
 
 
 def _row(kept: int, dropped: dict[Reason, int]) -> dict[str, Any]:

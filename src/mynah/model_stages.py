@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -251,7 +250,7 @@ def report_bot(
 
 def _dataset_of(folder: RunFolder) -> DatasetConfig:
     """Return how the posts were split when the bot was trained."""
-    used = dict(folder.read_run()["stages"]["train"]["config"]["dataset"])
+    used = dict(folder.stage_record("train")["config"]["dataset"])
     used["weights"] = tuple(used["weights"]) if used["weights"] else None
     return DatasetConfig(**used)
 
@@ -271,17 +270,10 @@ def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
     return target
 
 
-def read_report(folder: RunFolder) -> dict[str, Any]:
-    """Return report.json."""
-    loaded: dict[str, Any] = json.loads(folder.require(folder.report).read_text(encoding="utf-8"))
-    return loaded
-
-
 __all__ = [
     "FULL_WEIGHTS",
     "Talk",
     "export_bot",
-    "read_report",
     "report_bot",
     "say_posts",
     "train_bot",

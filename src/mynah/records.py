@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -72,13 +72,15 @@ class Generation:
     tokens: int = 0  # tokens drawn for it, the thrown-away ones included
 
 
-Record = TypeVar("Record", Post, Generation)
+Item = TypeVar("Item")
 _POST_FIELDS = tuple(field.name for field in fields(Post))
 _SPARE = ("escaped", "spans", "latest_id")
 
 
 def post_from_json(row: dict[str, Any]) -> Post:
     """Build a Post from a row of posts.jsonl."""
+    if not isinstance(row["text"], str):
+        raise TypeError("a text that is none")
     spans = tuple(Span(**span) for span in row.get("spans") or ())
     known = {key: value for key, value in row.items() if key in _POST_FIELDS}
     return Post(**known | {"spans": spans})
@@ -99,27 +101,47 @@ def encode_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a JSON-lines file.
+    """Yield the rows of a JSON-lines file in a bot's folder.
 
     Raises:
         BrokenSource: a line is not a JSON object; the message names file and line.
     """
-    with path.open(encoding="utf-8") as lines:
+    return read_records(path, _object)
+
+
+def read_records(path: Path, make: Callable[[dict[str, Any]], Item]) -> Iterator[Item]:
+    """Yield what `make` makes of each row.
+
+    Raises:
+        BrokenSource: as `read_rows`, or a row lacks what `make` needs.
+    """
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _parse(line, path, number)
+            if not line.strip():
+                continue
+            try:
+                yield make(json.loads(line))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise BrokenSource(
+                    f"Line {number} of {path} is damaged ({type(error).__name__}).",
+                    hint=f"Write it anew: {_ANEW.get(path.name, 'mynah make')} {path.parent.name}",
+                ) from error
 
 
 def read_posts(path: Path) -> Iterator[Post]:
     """Yield the posts of a posts.jsonl."""
-    return map(post_from_json, read_rows(path))
+    return read_records(path, post_from_json)
 
 
-def _parse(line: str, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BrokenSource(f"Line {number} of {path.name} is not JSON ({error.msg}).") from error
+def _object(row: Any) -> dict[str, Any]:
     if not isinstance(row, dict):
-        raise BrokenSource(f"Line {number} of {path.name} is not a JSON object.")
+        raise TypeError("not a JSON object")
     return row
+
+
+_ANEW = {
+    "posts.jsonl": "mynah fetch <source> --replace --name",
+    "cleaned.jsonl": "mynah clean",
+    "dropped.jsonl": "mynah clean",
+    "samples.jsonl": "mynah say",
+}

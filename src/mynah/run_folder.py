@@ -119,10 +119,25 @@ class RunFolder:
 
     def read_run(self) -> dict[str, Any]:
         """Return run.json, or an empty lineage before the first stage."""
-        if not self.run.exists():
-            return {"name": self.name, "accounts": [], "stages": {}}
-        loaded: dict[str, Any] = json.loads(self.run.read_text(encoding="utf-8"))
-        return loaded
+        empty = {"name": self.name, "accounts": [], "stages": {}}
+        run = empty | (read_json(self.run) if self.run.exists() else {})
+        if not isinstance(run["stages"], dict) or not isinstance(run["accounts"], list):
+            raise _damaged(self.run)
+        return run
+
+    def stage_record(self, stage: str) -> dict[str, Any]:
+        """Return what run.json holds of a stage.
+
+        Raises:
+            StageMissing: it has not run, or was killed before its record was written.
+        """
+        record: dict[str, Any] | None = self.read_run()["stages"].get(stage)
+        if record is None:
+            raise StageMissing(
+                f"Bot '{self.name}' has no record of '{stage}' yet.",
+                hint=f"Run: mynah {stage} {self.name}",
+            )
+        return record
 
     def record(self, stage: str, *, top: dict[str, Any] | None = None, **what: Any) -> None:
         """Write to run.json what a stage did; `top` updates the keys beside the stages.
@@ -147,7 +162,8 @@ class RunFolder:
             self.root.mkdir(parents=True, exist_ok=True)
             guard = FileLock(self.root / ".lock")
         try:
-            guard.acquire(timeout=0)
+            with storage_errors(self.root):
+                guard.acquire(timeout=0)
         except Timeout as error:
             raise BotBusy(
                 f"Another process is working on bot '{self.name}'.",
@@ -183,18 +199,27 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Turn what an operating system says of a full or closed disk into one sentence."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        code = _error_number(error)
+        if code in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(
                 f"The disk is full: {path.name} was not written, what was there is untouched.",
                 hint="Free some space and run the same command again.",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise StorageError(
-                f"{path.parent} cannot be written ({error.strerror}).",
+                f"{path.parent} cannot be written ({os.strerror(code)}).",
                 hint="Choose another folder with --bots.",
             ) from error
         raise
+
+
+def _error_number(error: Exception) -> int:
+    """Return the operating system's number; libraries written in Rust have it in their words."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else 0
 
 
 @contextmanager
@@ -251,6 +276,27 @@ def settle(path: Path) -> None:
 
 def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file in a bot's folder.
+
+    Raises:
+        BotError: it is damaged.
+    """
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # neither JSON nor UTF-8
+        raise _damaged(path) from error
+    if not isinstance(loaded, dict):
+        raise _damaged(path)
+    return loaded
+
+
+def _damaged(path: Path) -> BotError:
+    bot, verb = path.parent.name, _WRITER.get(path.name)
+    anew = f"mynah {verb} {bot}" if verb else f"mynah make <source> --name {bot} --replace"
+    return BotError(f"{path} is damaged.", hint=f"Write it anew: {anew}")
 
 
 def write_json(path: Path, value: Any) -> None:

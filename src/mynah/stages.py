@@ -164,7 +164,7 @@ def check_enough(folder: RunFolder, known: Sequence[str], *, watch: Watch | None
         TooFewPosts: nobody could learn a voice from them.
     """
     watch = watch or Nobody()
-    record = folder.read_run()["stages"]["clean"]
+    record = folder.stage_record("clean")
     warning = enough(record["result"]["characters"], CleaningConfig(**record["config"]))
     if warning:
         watch.say(warning)
