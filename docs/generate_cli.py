@@ -1,6 +1,6 @@
 """Write docs/cli.md from the parser, or check that it is what the parser says.
 
-    python docs/generate_cli.py [--check]
+python docs/generate_cli.py [--check]
 """
 
 from __future__ import annotations
