@@ -63,5 +63,6 @@ def make_bot(
     train_bot(folder, recipe.train, recipe.dataset, watch=watch)
     report = report_bot(folder, recipe.report, recipe.say, watch=watch)
     samples = list(say_posts(folder, prompt, recipe.say).posts)
-    write_card(folder)
+    with folder.lock():
+        write_card(folder)
     return Made(folder=folder, report=report, samples=samples)

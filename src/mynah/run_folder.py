@@ -170,9 +170,20 @@ class RunFolder:
                 hint="Wait for it, or choose another --name.",
             ) from error
         try:
+            self._sweep()
             yield
         finally:
             guard.release()
+
+    def _sweep(self) -> None:
+        """Take away what killed processes left half-written: this one alone holds the bot."""
+        for stale in self.root.glob(".*.*"):
+            if stale.suffix == ".old":
+                settle(self.root / stale.stem.removeprefix("."))
+            elif stale.is_dir():
+                shutil.rmtree(stale, ignore_errors=True)
+            else:
+                stale.unlink(missing_ok=True)
 
 
 def open_bot(bots: Path, name: str) -> RunFolder:
