@@ -47,8 +47,16 @@ def supports(model: Any) -> bool:
         and not config.attention_bias
         and not config.mlp_bias
         and not model.model.embed_tokens.weight.requires_grad
+        and all(_plain(layer) for layer in model.model.layers)
         and config.rope_parameters.get("rope_type", "default") == "default"
     )
+
+
+def _plain(layer: Any) -> bool:
+    """Tell whether a block's matrices are linear layers or our adapters, and nobody else's."""
+    parts = [*layer.self_attn.children(), *layer.mlp.children()]
+    known = {nn.Linear, LoraLinear, type(layer.mlp.act_fn)}
+    return all(type(part) in known for part in parts)
 
 
 class FastLlama:
@@ -114,7 +122,8 @@ class _Group:
             return None, None
         dtype = self.weight.dtype
         down = torch.cat([each.lora_A for each in self.adapters]).to(dtype)
-        up = torch.block_diag(*(each.lora_B * each.scale for each in self.adapters)).to(dtype)
+        ups = [each.lora_B * each.scale for each in self.adapters]
+        up = torch.block_diag(*ups).to(dtype)  # type: ignore[no-untyped-call]
         return down, up
 
 
