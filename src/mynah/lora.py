@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -120,7 +121,9 @@ def load_adapter(model: Any, folder: Path) -> None:
         for name, layer in adapted(model).items():
             layer.lora_A.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_A.weight"))
             layer.lora_B.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_B.weight"))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if tensors:
+            raise KeyError("layers that the base does not have")
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise BotError(
             f"The adapter in {folder} does not fit this base ({type(error).__name__}).",
             hint="Train it again: mynah train <bot>",

@@ -1,0 +1,77 @@
+"""The one dial: what follows from it, and the curve of the learning rate, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from mynah.config import TrainingConfig
+from mynah.plan import make_plan, rate_at
+
+MANY = 1_000_000  # tokens of a large archive
+
+
+def test_the_dial_turns_from_quick_to_best() -> None:
+    plans = [make_plan(TrainingConfig(effort=e), tokens=MANY) for e in ("quick", "normal", "best")]
+    epochs = [plan.epochs for plan in plans]
+    rates = [plan.learning_rate for plan in plans]
+    assert epochs == sorted(epochs) and len(set(epochs)) == 3
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_what_is_typed_wins_over_the_dial() -> None:
+    config = TrainingConfig(epochs=0.5, learning_rate=3e-4, batch_tokens=99, rank=3, warmup=0.25)
+    plan = make_plan(config, tokens=10)
+    assert (plan.epochs, plan.learning_rate, plan.batch_tokens) == (0.5, 3e-4, 99)
+    assert (plan.rank, plan.alpha, plan.warmup) == (3, 6.0, 0.25)
+
+
+def test_a_small_archive_is_read_more_often_but_not_for_ever() -> None:
+    def epochs(tokens: int) -> float:
+        return make_plan(TrainingConfig(batch_tokens=100), tokens=tokens).epochs
+
+    assert epochs(MANY) < epochs(1_500) <= epochs(100) == epochs(1)
+    assert epochs(1) <= 10
+
+
+def test_the_recipe_of_2020_to_the_letter() -> None:
+    plan = make_plan(TrainingConfig(recipe="huggingtweets", seed=4), tokens=MANY)
+    assert plan.to_json() == {
+        "recipe": "huggingtweets",
+        "effort": "normal",
+        "seed": 4,
+        "epochs": 4.0,
+        "learning_rate": 1.372e-4,
+        "warmup": 0.0,
+        "batch_tokens": 1_024,
+        "accumulate": 1,
+        "rank": None,
+        "alpha": 0.0,
+        "clip": None,
+        "weight_decay": 0.0,
+        "dropout": True,
+        "block": 1_024,
+    }
+
+
+def test_the_rate_rises_in_a_line_and_falls_in_a_cosine() -> None:
+    plan = make_plan(TrainingConfig(learning_rate=1.0, warmup=0.2), tokens=MANY)
+    rates = [rate_at(step, 10, plan) for step in range(10)]
+    falling = [0.5 * (1 + math.cos(math.pi * done / 8)) for done in range(8)]
+    assert rates == pytest.approx([0.5, 1.0, *falling])
+    assert rates[6] == pytest.approx(0.5)  # half-way down after half of the fall
+
+
+def test_without_warmup_the_first_step_has_the_whole_rate() -> None:
+    plan = make_plan(TrainingConfig(recipe="huggingtweets"), tokens=MANY)
+    found = [rate_at(step, 4, plan) for step in range(4)]
+    half = math.sqrt(0.5)
+    # cosine at 0, 45, 90 and 135 degrees
+    shares = [1.0, (1 + half) / 2, 0.5, (1 - half) / 2]
+    assert found == pytest.approx([1.372e-4 * share for share in shares])
+
+
+def test_one_step_has_a_rate() -> None:
+    plan = make_plan(TrainingConfig(learning_rate=1.0, warmup=0.5), tokens=MANY)
+    assert rate_at(0, 1, plan) == 1.0
