@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -155,11 +157,11 @@ def _remembered_hash(path: Path) -> str:
 
 def _convert(gguf: Path, folder: Path) -> None:
     """Write a GGUF base once as bf16 safetensors: reading it takes ten seconds or more."""
-    os.environ.setdefault("TQDM_DISABLE", "1")  # the GGUF reader's own bar
     source: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with quiet_transformers():
+    # The GGUF reader draws a bar that no setting reaches once tqdm is imported.
+    with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, **source)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
         # Saved as they are, these would make the next load look for a GGUF file.
