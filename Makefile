@@ -7,13 +7,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD := build
 ACCOUNTS := $(wildcard examples/accounts/*.jsonl)
-BENCHES := $(patsubst bench/%.py,bench-%,$(wildcard bench/*.py))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Quiet twice: errors only.
 INSTALL := $(BIN)/python -m pip install --quiet --quiet
 
-.PHONY: help demo test check docs bench clean $(BENCHES)
+.PHONY: help demo test check docs bench bench-startup bench-importing bench-training clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,7 +20,7 @@ help:
 	@echo "make test    run all tests"
 	@echo "make check   lint, types, import contract, generated docs"
 	@echo "make docs    write the generated docs anew"
-	@echo "make bench   run every benchmark in bench/"
+	@echo "make bench   run the benchmarks, or one: make bench-startup"
 	@echo "make clean   remove the environment and everything built; bots stay"
 
 demo: $(VENV)/.base $(BUILD)/archives
@@ -40,10 +39,15 @@ check: $(VENV)/.dev
 docs: $(VENV)/.mynah
 	$(BIN)/python docs/generate_cli.py
 
-bench: $(BENCHES)
+bench: bench-startup bench-importing bench-training
 
-$(BENCHES): bench-%: bench/%.py $(VENV)/.base
+bench-startup bench-importing: bench-%: bench/%.py $(VENV)/.mynah
 	$(BIN)/python $<
+
+# A quick look; the figures in docs/recipes.md come from more posts and seeds.
+bench-training: bench/training.py $(VENV)/.base $(BUILD)/archives
+	$(BIN)/python $< --posts 300 --seeds 1 --contenders original,quick,normal \
+	  $(BUILD)/archives/burntside.zip
 
 clean:
 	rm -rf $(VENV) $(BUILD) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
