@@ -96,10 +96,13 @@ def do_clean(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
 
 def do_train(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
     """Carry out `mynah train`."""
-    from mynah.model_stages import train_bot
+    from mynah.flags import configs
+    from mynah.model_stages import saved_settings, train_bot
 
     watch = _watch(arguments)
     folder = _folder(bots, arguments.bot)
+    if arguments.resume:  # with the settings it was begun with, but for what is typed
+        settings = configs(arguments, tuple(settings), saved=saved_settings(folder))
     train_bot(folder, settings["train"], settings["dataset"], resume=arguments.resume, watch=watch)
     result = folder.read_run()["stages"]["train"]["result"]
     wrote = (

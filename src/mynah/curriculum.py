@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mynah.dataset import Example, batches, blend, blocks, huggingtweets_stream
+from mynah.errors import TooFewPosts
 from mynah.plan import Plan
 
 
@@ -39,9 +40,12 @@ def post_by_post(
     plan: Plan,
     weights: Mapping[str, float] | None = None,
 ) -> Curriculum:
-    """One post, one example: every epoch blended anew, batches of like length, short ones first.
+    """One post, one example: every epoch blended anew, batches of posts of like length.
 
     A part of an epoch at the end takes a random part of its batches.
+
+    Raises:
+        TooFewPosts: there is nothing to learn from.
     """
     place = {example: at for at, example in enumerate(examples)}
     steps: list[list[int]] = []
@@ -53,7 +57,7 @@ def post_by_post(
         keep = max(1, round(len(made) * min(left, 1.0)))
         steps += [[order[at] for at in batch] for batch in made[:keep]]
         epoch, left = epoch + 1, left - 1
-    return Curriculum(rows=rows, steps=steps)
+    return _something(Curriculum(rows=rows, steps=steps))
 
 
 def _epoch(
@@ -65,7 +69,11 @@ def _epoch(
 
 
 def packed(examples: Sequence[Example], tokenizer: Any, separator: int, plan: Plan) -> Curriculum:
-    """The recipe of 2020: one stream of all epochs, cut into blocks, one block a step."""
+    """The recipe of 2020: one stream of all epochs, cut into blocks, one block a step.
+
+    Raises:
+        TooFewPosts: they do not fill one block.
+    """
     texts: dict[str, list[str]] = {}
     for example in examples:
         texts.setdefault(example.author, []).append(example.text)
@@ -75,4 +83,13 @@ def packed(examples: Sequence[Example], tokenizer: Any, separator: int, plan: Pl
     for post in posts:
         tokens += [*post, separator]
     rows = blocks(tokens, plan.block or len(tokens))
-    return Curriculum(rows=rows, steps=[[at] for at in range(len(rows))])
+    return _something(Curriculum(rows=rows, steps=[[at] for at in range(len(rows))]))
+
+
+def _something(lessons: Curriculum) -> Curriculum:
+    if not lessons.steps:
+        raise TooFewPosts(
+            "The posts do not fill a single step of training.",
+            hint="Add posts, or raise --epochs.",
+        )
+    return lessons

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -70,13 +70,18 @@ def read_settings(path: str | None) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def configs(arguments: argparse.Namespace, stages: Sequence[str]) -> dict[str, Any]:
-    """Return the settings of each stage: defaults, then the file, then what was typed."""
+def configs(
+    arguments: argparse.Namespace,
+    stages: Sequence[str],
+    *,
+    saved: Mapping[str, dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Return the settings of each stage: defaults, then saved ones, the file, what was typed."""
     tables = read_settings(arguments.settings)
     typed = vars(arguments)
     made = {}
     for stage in stages:
         kind = STAGES[stage]
         given = {item.name: typed[item.name] for item in fields(kind) if item.name in typed}
-        made[stage] = build(kind, tables.get(stage, {}), given)
+        made[stage] = build(kind, (saved or {}).get(stage, {}), tables.get(stage, {}), given)
     return made

@@ -29,7 +29,7 @@ from mynah.loss import post_nats
 from mynah.model import Base, load_base, quiet_transformers
 from mynah.plan import Plan, make_plan
 from mynah.records import Generation
-from mynah.run_folder import RunFolder, replacing_folder, write_json, write_rows
+from mynah.run_folder import RunFolder, read_json, replacing_folder, write_json, write_rows
 from mynah.stages import check_enough, stage, training_key
 from mynah.training import (
     Checkpoints,
@@ -74,10 +74,10 @@ def train_bot(
         plan, lessons = prepare(base, parts, config, dataset, folder)
         cost = estimate(base, lessons.rows, lessons.steps, plan)
         _announce(base, plan, lessons, cost, watch)
-        key = training_key(plan.to_json(), asdict(dataset), base.info.sha256, lessons.steps)
-        keep = Checkpoints(
-            folder=folder.checkpoints, key=key, seconds=config.save_seconds, resume=resume
-        )
+        keep = _checkpoints(folder, base, plan, lessons, config, resume)
+        if not resume:
+            shutil.rmtree(folder.checkpoints, ignore_errors=True)
+        write_json(_settings_file(folder), {"train": asdict(config), "dataset": asdict(dataset)})
         with _bar(watch, len(lessons.steps)) as on_step:
             course = train(
                 base, lessons.rows, lessons.steps, plan, checkpoints=keep, on_step=on_step
@@ -88,6 +88,32 @@ def train_bot(
         made["config"] = {**asdict(config), **plan.to_json(), "dataset": asdict(dataset)}
         made["result"] = _training_result(base, plan, lessons, parts, course)
     return course
+
+
+def saved_settings(folder: RunFolder) -> dict[str, Any]:
+    """Return the settings of a training that was stopped, a table a stage; none if none was."""
+    file = _settings_file(folder)
+    return read_json(file) if file.exists() else {}
+
+
+def _settings_file(folder: RunFolder) -> Path:
+    return folder.checkpoints / "settings.json"
+
+
+def _checkpoints(
+    folder: RunFolder,
+    base: Base,
+    plan: Plan,
+    lessons: Curriculum,
+    config: TrainingConfig,
+    resume: bool,
+) -> Checkpoints:
+    """Return where the training is saved, under the key of everything its weights depend on."""
+    device = f"{base.device.name} {base.device.dtype}"
+    key = training_key(plan.to_json(), base.info.sha256, device, lessons.rows, lessons.steps)
+    return Checkpoints(
+        folder=folder.checkpoints, key=key, seconds=config.save_seconds, resume=resume
+    )
 
 
 def prepare(
@@ -275,6 +301,7 @@ __all__ = [
     "Talk",
     "export_bot",
     "report_bot",
+    "saved_settings",
     "say_posts",
     "train_bot",
 ]

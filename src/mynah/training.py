@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mynah.errors import SettingsError, TrainingStopped
+from mynah.errors import BotError, SettingsError, TrainingStopped
 from mynah.fast_llama import Body, body_of
 from mynah.loss import IGNORE, pad, training_loss
 from mynah.model import Base
@@ -249,7 +249,7 @@ def _restore(
     file = checkpoints.folder / _STATE
     if not file.exists():
         return Course()
-    with safe_open(file, framework="pt") as state:
+    with _readable(file), safe_open(file, framework="pt") as state:
         notes = state.metadata()
         if notes["key"] != checkpoints.key:
             raise SettingsError(
@@ -265,6 +265,17 @@ def _restore(
                 "exp_avg_sq": state.get_tensor(f"exp_avg_sq.{name}").to(each.device),
             }
     return course
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise BotError(
+            f"{file} is damaged ({type(error).__name__}): the training cannot go on from it.",
+            hint=f"Train anew: mynah train {file.parent.parent.name}",
+        ) from error
 
 
 def estimate(base: Base, rows: Rows, steps: Sequence[Sequence[int]], plan: Plan) -> Estimate:
