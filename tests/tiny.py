@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import (
@@ -151,6 +153,26 @@ def rows_of(base: Base, texts: Sequence[str] = SENTENCES) -> list[list[int]]:
     """Return texts as token ids between separators."""
     ids = base.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     return [[base.separator, *row, base.separator] for row in ids]
+
+
+def rewrite_safetensors(file: Path, how: str) -> None:
+    """Spoil a whole file: `other notes` or `other layers`."""
+    with safe_open(file, framework="pt") as state:
+        notes, tensors = state.metadata(), {key: state.get_tensor(key) for key in state.keys()}  # noqa: SIM118
+    if how == "other notes":
+        notes = {"made": "elsewhere"}
+    else:
+        tensors = {f"{key}.more": each for key, each in tensors.items()}
+    save_file(tensors, file, metadata=notes)
+
+
+def scale_safetensors(file: Path, prefix: str, factor: float) -> int:
+    """Multiply the tensors whose name begins with `prefix`; return how many there were."""
+    with safe_open(file, framework="pt") as state:
+        notes, tensors = state.metadata(), {key: state.get_tensor(key) for key in state.keys()}  # noqa: SIM118
+    meant = [key for key in tensors if key.startswith(prefix)]
+    save_file(tensors | {key: tensors[key] * factor for key in meant}, file, metadata=notes)
+    return len(meant)
 
 
 def account_rows(count: int = 130) -> list[dict[str, Any]]:

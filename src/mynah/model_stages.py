@@ -75,9 +75,7 @@ def train_bot(
         cost = estimate(base, lessons.rows, lessons.steps, plan)
         _announce(base, plan, lessons, cost, watch)
         keep = _checkpoints(folder, base, plan, lessons, config, resume)
-        if not resume:
-            shutil.rmtree(folder.checkpoints, ignore_errors=True)
-        write_json(_settings_file(folder), {"train": asdict(config), "dataset": asdict(dataset)})
+        _begin(folder, config, dataset, resume)
         with _bar(watch, len(lessons.steps)) as on_step:
             course = train(
                 base, lessons.rows, lessons.steps, plan, checkpoints=keep, on_step=on_step
@@ -94,6 +92,14 @@ def saved_settings(folder: RunFolder) -> dict[str, Any]:
     """Return the settings of a training that was stopped, a table a stage; none if none was."""
     file = _settings_file(folder)
     return read_json(file) if file.exists() else {}
+
+
+def _begin(folder: RunFolder, config: TrainingConfig, dataset: DatasetConfig, resume: bool) -> None:
+    """Keep the settings beside the checkpoints; what is resumed was begun with those there."""
+    if not resume:
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    if not saved_settings(folder):
+        write_json(_settings_file(folder), {"train": asdict(config), "dataset": asdict(dataset)})
 
 
 def _settings_file(folder: RunFolder) -> Path:
