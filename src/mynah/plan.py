@@ -12,11 +12,12 @@ from mynah.config import TrainingConfig
 ORIGINAL_BLOCK = 1_024
 _ORIGINAL = {"epochs": 4.0, "learning_rate": 1.372e-4, "warmup": 0.0, "batch_tokens": 1_024}
 
-# What each turn of the dial means for 1,000 posts; docs/recipes.md has the measurements.
+# What each turn of the dial means; docs/recipes.md has the measurements. `tokens` is the most that
+# are read: a large archive is read in part, so that the wait does not grow with it.
 _EFFORT = {
-    "quick": {"epochs": 1.0, "learning_rate": 2e-3},
-    "normal": {"epochs": 2.0, "learning_rate": 1.5e-3},
-    "best": {"epochs": 4.0, "learning_rate": 1e-3},
+    "quick": {"epochs": 1.0, "learning_rate": 2e-3, "tokens": 30_000},
+    "normal": {"epochs": 2.0, "learning_rate": 1.5e-3, "tokens": 100_000},
+    "best": {"epochs": 4.0, "learning_rate": 1e-3, "tokens": math.inf},
 }
 _RANK = 8
 _BATCH_TOKENS = 384
@@ -75,11 +76,11 @@ def make_plan(config: TrainingConfig, *, tokens: int) -> Plan:
 
 
 def _derive(config: TrainingConfig, tokens: int) -> dict[str, float]:
-    batch = config.batch_tokens or _BATCH_TOKENS
+    batch, tokens = config.batch_tokens or _BATCH_TOKENS, max(tokens, 1)
     dial = _EFFORT[config.effort]
-    needed = _FEWEST_STEPS * batch / max(tokens, 1)
+    needed = _FEWEST_STEPS * batch / tokens
     return {
-        "epochs": max(dial["epochs"], min(math.ceil(needed), 8)),
+        "epochs": min(max(dial["epochs"], min(math.ceil(needed), 8)), dial["tokens"] / tokens),
         "learning_rate": dial["learning_rate"],
         "warmup": _WARMUP,
         "batch_tokens": batch,
