@@ -69,6 +69,10 @@ class FastLlama:
         self.head = getattr(config, "head_dim", None) or config.hidden_size // self.heads
         self.theta = config.rope_parameters["rope_theta"]
         self.layers = [_Layer(layer) for layer in body.layers]
+        # As long as one tensor looks into the weights' file, all of it stays mapped.
+        norms = [each for layer in self.layers for each in (layer.first, layer.second)]
+        for each in (self.embed, self.norm, *norms):
+            each.weight.data = each.weight.data.clone()
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Return the last hidden states; ids [posts, tokens], padded on the right."""
@@ -108,13 +112,10 @@ class _Group:
     def __init__(self, layers: list[nn.Module]) -> None:
         self.adapters = [layer for layer in layers if isinstance(layer, LoraLinear)]
         plain: list[Any] = [getattr(layer, "frozen", layer) for layer in layers]
-        if len(plain) == 1:
-            self.weight = plain[0].weight.data
-        else:
-            self.weight = torch.cat([each.weight.data for each in plain])
-            parts = self.weight.split([each.weight.shape[0] for each in plain])
-            for each, part in zip(plain, parts, strict=True):
-                each.weight.data = part  # transformers' layer is now a view of the fused one
+        self.weight = torch.cat([each.weight.data for each in plain])
+        parts = self.weight.split([each.weight.shape[0] for each in plain])
+        for each, part in zip(plain, parts, strict=True):
+            each.weight.data = part  # transformers' layer is now a view of the fused one
 
     def low_rank(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
         """Return A [sum of ranks, in] and scaled B [out, sum of ranks], each layer's own block."""
