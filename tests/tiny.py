@@ -22,6 +22,7 @@ from torch import nn
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
+    GPT2Tokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -88,6 +89,12 @@ def tokenizer(sentences: Sequence[str] = SENTENCES, size: int = 400) -> PreTrain
     )
 
 
+def gpt2_tokenizer() -> GPT2Tokenizer:
+    """Return the same tokenizer as an object of GPT-2's own class."""
+    parts = json.loads(tokenizer().backend_tokenizer.to_str())["model"]
+    return GPT2Tokenizer(vocab=parts["vocab"], merges=[tuple(pair) for pair in parts["merges"]])
+
+
 def llama(seed: int = 0, vocabulary: int = 400, **changes: Any) -> LlamaForCausalLM:
     """Return a Llama of two layers with random weights, its head tied as SmolLM2's is."""
     torch.manual_seed(seed)
@@ -140,7 +147,8 @@ def save(model: Any, folder: Path) -> Path:
     """Save a model and the tokenizer as a folder that `--base` takes."""
     with quiet_transformers():
         model.save_pretrained(folder)
-        tokenizer().save_pretrained(folder)
+        words = gpt2_tokenizer() if isinstance(model, GPT2LMHeadModel) else tokenizer()
+        words.save_pretrained(folder)
     return folder
 
 

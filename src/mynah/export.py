@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mynah.card import write_card
 from mynah.config import ExportConfig, GenerationConfig
@@ -50,15 +51,28 @@ def _settle_generation(bot: Base) -> None:
     separator = bot.tokenizer.convert_ids_to_tokens(bot.separator)
     bot.tokenizer.bos_token = bot.tokenizer.eos_token = bot.tokenizer.pad_token = separator
     bot.tokenizer.chat_template = None  # a bot continues a text, it does not answer one
+    bot.tokenizer.backend_tokenizer.post_processor = _opening(separator, bot.separator)
     settings = bot.model.generation_config
     settings.do_sample = True
     settings.temperature, settings.top_p = defaults.temperature, defaults.top_p
     settings.min_new_tokens, settings.max_new_tokens = defaults.min_tokens, defaults.max_tokens
     settings.max_length = None
-    config = bot.model.config
-    for each in (settings, config):
+    for each in (settings, bot.model.config):
         each.bos_token_id = each.eos_token_id = each.pad_token_id = bot.separator
-    config.task_specific_params = {"text-generation": {"prefix": separator}}
+
+
+def _opening(separator: str, number: int) -> Any:
+    """Return what makes a tokenizer open every text with the separator, as every post begins.
+
+    A prefix in the model's settings would be used by transformers' pipeline alone.
+    """
+    from tokenizers.processors import TemplateProcessing
+
+    return TemplateProcessing(
+        single=f"{separator} $A",
+        pair=f"{separator} $A {separator} $B",
+        special_tokens=[(separator, number)],
+    )
 
 
 def target_folder(folder: RunFolder, config: ExportConfig) -> Path:

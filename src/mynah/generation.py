@@ -66,10 +66,10 @@ def generate(
             overlap = index.overlap(text) if index else None
             copied = bool(overlap and overlap.is_copy(config))
             draft.copied_first |= copied and not draft.draw
-            draft.best = _less_copied(draft.best, (overlap, text))
-            if (
-                text.strip() and ended and not (copied and guarded)
-            ) or draft.draw + 1 >= config.max_draws:
+            good = bool(text.strip()) and ended and not (copied and guarded)
+            # A good draw is shown even where a bad one shares less: what was bad stays away.
+            draft.best = (overlap, text) if good else _less_copied(draft.best, (overlap, text))
+            if good or draft.draw + 1 >= config.max_draws:
                 yield _generation(draft, prompt, index)
             else:
                 draft.draw += 1
