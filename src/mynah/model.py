@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import json
 import os
 import shutil
 from dataclasses import asdict, dataclass
@@ -14,8 +13,8 @@ from typing import Any
 
 import torch
 
-from mynah.errors import BaseError, BaseNotInstalled
-from mynah.run_folder import hash_file, hash_tree, replacing_folder
+from mynah.errors import BaseError, BaseNotInstalled, BotError
+from mynah.run_folder import hash_file, hash_tree, read_json, replacing_folder, write_json
 
 SEPARATOR = "<|endoftext|>"
 EMBEDDED = "smollm2-135m"
@@ -146,13 +145,14 @@ def _remembered_hash(path: Path) -> str:
     stat = path.stat()
     key = f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
     memory = cache_folder() / "hashes.json"
-    known: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
+    try:
+        known = read_json(memory)
+    except (OSError, BotError):  # not there yet, or damaged: what it held can be read again
+        known = {}
     if key not in known:
-        from mynah.run_folder import write_json
-
         known[key] = hash_file(path)
         write_json(memory, known)
-    return known[key]
+    return str(known[key])
 
 
 def _convert(gguf: Path, folder: Path) -> None:
@@ -203,6 +203,7 @@ def _from_hub(name: str) -> tuple[Path, BaseInfo]:
 
 def load_model(folder: Path, device: Device) -> Any:
     """Load a causal language model, frozen, in evaluation mode."""
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
@@ -214,7 +215,7 @@ def load_model(folder: Path, device: Device) -> Any:
                 use_safetensors=True,
                 local_files_only=True,
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise BaseError(
             f"{folder} cannot be read as a language model ({type(error).__name__}).",
             hint="It needs config.json and *.safetensors, as transformers saves them.",
@@ -231,8 +232,11 @@ def load_tokenizer(folder: Path) -> Any:
             return AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=False, local_files_only=True
             )
-    except (OSError, ValueError, KeyError) as error:
-        raise BaseError(f"{folder} holds no tokenizer that can be read.") from error
+    except Exception as error:  # the tokenizers library raises nothing more particular
+        raise BaseError(
+            f"{folder} holds no tokenizer that can be read ({type(error).__name__}).",
+            hint="It needs tokenizer.json beside the weights, as transformers saves it.",
+        ) from error
 
 
 def separator_id(tokenizer: Any, name: str) -> int:
