@@ -17,10 +17,12 @@ from mynah.config import (
     GenerationConfig,
     ReportConfig,
     TrainingConfig,
+    build,
 )
 from mynah.copying import CopyIndex
 from mynah.curriculum import Curriculum, encode, packed, post_by_post
 from mynah.dataset import Split, split, voice_weights
+from mynah.errors import SettingsError, StageMissing
 from mynah.evaluation import VoiceReport, compare, count_copies, judge
 from mynah.export import export_transformers, target_folder
 from mynah.generation import generate, with_seed
@@ -29,7 +31,14 @@ from mynah.loss import post_nats
 from mynah.model import Base, load_base, quiet_transformers
 from mynah.plan import Plan, make_plan
 from mynah.records import Generation
-from mynah.run_folder import RunFolder, read_json, replacing_folder, write_json, write_rows
+from mynah.run_folder import (
+    RunFolder,
+    hash_tree,
+    read_json,
+    replacing_folder,
+    write_json,
+    write_rows,
+)
 from mynah.stages import check_enough, stage, training_key
 from mynah.training import (
     Checkpoints,
@@ -40,7 +49,7 @@ from mynah.training import (
     train,
     trained_parameters,
 )
-from mynah.watch import Nobody, Watch
+from mynah.watch import Nobody, Watch, bar
 
 _BUDGET = 1_024  # tokens judged at once
 _LONGEST = 1_000  # tokens of a held-out post that are judged
@@ -157,16 +166,12 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
 
 @contextmanager
 def _bar(watch: Watch, steps: int) -> Iterator[Any]:
-    watch.begin("Training", steps)
-
     def on_step(progress: Progress) -> None:
         rate = progress.posts / max(progress.seconds, 1e-9)
         watch.advance(progress.step, f"loss {progress.loss:.2f} · {rate:.1f} posts/s")
 
-    try:
+    with bar(watch, "Training", steps):
         yield on_step
-    finally:
-        watch.end()
 
 
 def _save_weights(base: Base, target: Path, plan: Plan) -> None:
@@ -249,42 +254,65 @@ def report_bot(
     *,
     watch: Watch | None = None,
 ) -> VoiceReport:
-    """Judge the bot on its held-out posts; write report.json."""
+    """Judge the bot on its held-out posts; write report.json.
+
+    Raises:
+        StageMissing: the posts have been cleaned anew since the training.
+        SettingsError: no post was held out.
+    """
     watch = watch or Nobody()
     folder.require(folder.adapter)
-    dataset = _dataset_of(folder)
-    parts = read_split(folder, dataset)
-    texts = [example.text for example in parts.held_out]
+    parts = _held_out_of_training(folder)
     with stage(folder, "report", config, [folder.cleaned, folder.adapter]) as made:
-        watch.begin("Judging", config.samples + 2)
-        base = load_bots_base(folder)
-        rows = encode(base.tokenizer, texts, base.separator, _LONGEST)
-        untouched = post_nats(base.model, rows, base.separator, _BUDGET).tolist()
-        watch.advance(1, "the base on held-out posts")
-        bot = become(base, folder)
-        learned = post_nats(bot.model, rows, bot.separator, _BUDGET).tolist()
-        watch.advance(2, "the bot on held-out posts")
-        bits = compare(untouched, learned, texts, config)
-        learned_from = CopyIndex([example.text for example in parts.train])
-        wanted = replace(generation, n=config.samples)
-        samples = []
-        for sample in generate(bot, "", wanted, learned_from, seed=config.seed):
-            samples.append(sample)
-            watch.advance(len(samples) + 2, "posts to judge copying by")
-        watch.end()
-        copied = count_copies(samples, texts, learned_from, generation)
-        report = VoiceReport(verdict=judge(bits, copied), bits_per_byte=bits, copied=copied)
+        with bar(watch, "Judging", config.samples + 2):
+            report = _judge(folder, parts, config, generation, watch)
         write_json(folder.report, report.to_json())
         made["outputs"] = [folder.report]
         made["result"] = report.to_json()
     return report
 
 
-def _dataset_of(folder: RunFolder) -> DatasetConfig:
-    """Return how the posts were split when the bot was trained."""
-    used = dict(folder.stage_record("train")["config"]["dataset"])
-    used["weights"] = tuple(used["weights"]) if used["weights"] else None
-    return DatasetConfig(**used)
+def _held_out_of_training(folder: RunFolder) -> Split:
+    """Return the split that the bot was trained on: any other would judge it by what it knows."""
+    trained = folder.stage_record("train")
+    if trained["inputs"].get(folder.cleaned.name) != hash_tree(folder.require(folder.cleaned)):
+        raise StageMissing(
+            f"The posts of bot '{folder.name}' have been cleaned anew since it was trained.",
+            hint=f"Run: mynah train {folder.name}",
+        )
+    parts = read_split(folder, build(DatasetConfig, trained["config"]["dataset"]))
+    if not parts.held_out:
+        raise SettingsError(
+            "There is no held-out post that training did not see, to judge the bot by.",
+            hint=f"Run: mynah train {folder.name} --held-out 0.1",
+        )
+    return parts
+
+
+def _judge(
+    folder: RunFolder,
+    parts: Split,
+    config: ReportConfig,
+    generation: GenerationConfig,
+    watch: Watch,
+) -> VoiceReport:
+    texts = [example.text for example in parts.held_out]
+    base = load_bots_base(folder)
+    rows = encode(base.tokenizer, texts, base.separator, _LONGEST)
+    untouched = post_nats(base.model, rows, base.separator, _BUDGET).tolist()
+    watch.advance(1, "the base on held-out posts")
+    bot = become(base, folder)
+    learned = post_nats(bot.model, rows, bot.separator, _BUDGET).tolist()
+    watch.advance(2, "the bot on held-out posts")
+    bits = compare(untouched, learned, texts, config)
+    learned_from = CopyIndex([example.text for example in parts.train])
+    samples = []
+    wanted = replace(generation, n=config.samples)
+    for sample in generate(bot, "", wanted, learned_from, seed=config.seed):
+        samples.append(sample)
+        watch.advance(len(samples) + 2, "posts to judge copying by")
+    copied = count_copies(samples, texts, learned_from, generation)
+    return VoiceReport(verdict=judge(bits, copied), bits_per_byte=bits, copied=copied)
 
 
 def _kept(folder: RunFolder) -> list[CleanPost]:

@@ -15,6 +15,7 @@ from mynah.config import (
     ReportConfig,
     TrainingConfig,
 )
+from mynah.errors import SettingsError
 from mynah.evaluation import VoiceReport
 from mynah.model_stages import report_bot, say_posts, train_bot
 from mynah.records import Generation
@@ -55,8 +56,17 @@ def make_bot(
     watch: Watch | None = None,
     on_cleaned: Callable[[RunFolder], None] = lambda folder: None,
 ) -> Made:
-    """Make a bot of one or more accounts' posts."""
+    """Make a bot of one or more accounts' posts.
+
+    Raises:
+        SettingsError: nothing is held out, so there could be no report.
+    """
     recipe = recipe or Recipe()
+    if recipe.dataset.held_out == 0:
+        raise SettingsError(
+            "A bot is judged by held-out posts, so held_out must be above 0.",
+            hint="Or run the stages but report: mynah fetch, clean, train, say, card",
+        )
     folder = fetch_posts(bots, sources, recipe.fetch, name=name, replace=replace, watch=watch)
     clean_posts(folder, recipe.clean, watch=watch)
     on_cleaned(folder)

@@ -24,7 +24,7 @@ from mynah.errors import BotExists
 from mynah.records import Account, Post, post_to_json, read_posts
 from mynah.run_folder import RunFolder, hash_tree, open_bot, write_rows
 from mynah.sources import Fetched, read_all
-from mynah.watch import Nobody, Watch
+from mynah.watch import Nobody, Watch, bar
 
 
 @contextmanager
@@ -105,14 +105,11 @@ def _digest(sources: Sequence[str]) -> str:
 
 
 def _counted(fetched: Fetched, watch: Watch) -> Iterator[Post]:
-    watch.begin("Reading posts")
-    try:
+    with bar(watch, "Reading posts"):
         for number, post in enumerate(fetched.posts, start=1):
             if number % 1_000 == 0:
                 watch.advance(number, f"{number:,} posts")
             yield post
-    finally:
-        watch.end()
 
 
 def _refuse_existing(folder: RunFolder, replace: bool) -> None:
@@ -142,10 +139,9 @@ def clean_posts(
     posts = folder.require(folder.posts)
     accounts = [Account(**row) for row in folder.read_run()["accounts"]]
     with stage(folder, "clean", config, [posts]) as made:
-        watch.begin("Cleaning")
-        cleaned = clean(read_posts(posts), config, accounts=accounts)
-        spoken = languages.shares(cleaned.selected)
-        watch.end()
+        with bar(watch, "Cleaning"):
+            cleaned = clean(read_posts(posts), config, accounts=accounts)
+            spoken = languages.shares(cleaned.selected)
         write_rows(folder.cleaned, map(cleaned_to_json, cleaned.selected))
         write_rows(folder.dropped, map(dropped_to_json, cleaned.dropped))
         made["outputs"] = [folder.cleaned, folder.dropped]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -35,3 +37,13 @@ class Nobody:
 
     def end(self) -> None:
         """Show nothing."""
+
+
+@contextmanager
+def bar(watch: Watch, what: str, total: float | None = None) -> Iterator[None]:
+    """Show a bar for as long as the block takes, and take it away however that ends."""
+    watch.begin(what, total)
+    try:
+        yield
+    finally:
+        watch.end()
