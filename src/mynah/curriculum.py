@@ -78,10 +78,10 @@ def packed(examples: Sequence[Example], tokenizer: Any, separator: int, plan: Pl
     for example in examples:
         texts.setdefault(example.author, []).append(example.text)
     stream = list(huggingtweets_stream(texts, epochs=round(plan.epochs), seed=plan.seed))
-    posts = tokenizer(stream[1::2], add_special_tokens=False)["input_ids"]
+    posts = stream[1::2]  # every other piece is a separator
     tokens = [separator]
-    for post in posts:
-        tokens += [*post, separator]
+    for ids in tokenizer(posts, add_special_tokens=False)["input_ids"] if posts else []:
+        tokens += [*ids, separator]
     rows = blocks(tokens, plan.block or len(tokens))
     return _something(Curriculum(rows=rows, steps=[[at] for at in range(len(rows))]))
 

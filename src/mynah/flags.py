@@ -61,7 +61,10 @@ def read_settings(path: str | None) -> dict[str, dict[str, Any]]:
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{path} is not a settings file ({error}).") from error
+        raise SettingsError(
+            f"{path} is not a settings file ({error}).",
+            hint="It is a TOML file with one table a stage, as [say].",
+        ) from error
     for name, table in tables.items():
         if name not in STAGES or not isinstance(table, dict):
             known = ", ".join(f"[{stage}]" for stage in STAGES)

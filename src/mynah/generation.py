@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mynah.config import GenerationConfig
 from mynah.copying import CopyIndex, Overlap
+from mynah.errors import SettingsError
 from mynah.model import Base
 from mynah.records import Generation, Nearest
 
@@ -56,12 +57,16 @@ def generate(
         config: how to draw.
         index: the real posts; None where nothing is known of them.
         seed: the same seed and settings give the same posts on the same machine.
+
+    Raises:
+        SettingsError: prompt and post are longer than the base can read.
     """
+    start = _start(speaker, prompt, config)
     waiting = [_Draft(place=place, seed=seed) for place in range(config.n)]
     guarded = not config.allow_copies
     while waiting:
         batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
-        for draft, ended in _draw(speaker, prompt, batch, config):
+        for draft, ended in _draw(speaker, start, batch, config):
             text = _text(speaker, prompt, draft.ids)
             overlap = index.overlap(text) if index else None
             copied = bool(overlap and overlap.is_copy(config))
@@ -74,6 +79,18 @@ def generate(
             else:
                 draft.draw += 1
                 waiting.append(draft)
+
+
+def _start(speaker: Base, prompt: str, config: GenerationConfig) -> list[int]:
+    """Return what every post begins with, in tokens."""
+    start = [speaker.separator, *speaker.tokenizer(prompt, add_special_tokens=False)["input_ids"]]
+    if len(start) + config.max_tokens > speaker.context:
+        raise SettingsError(
+            f"A prompt of {len(start) - 1:,} tokens and a post of up to {config.max_tokens:,} are "
+            f"more than the {speaker.context:,} that the base reads at once.",
+            hint="Choose a shorter prompt, or fewer --max-tokens.",
+        )
+    return start
 
 
 def _less_copied(
@@ -108,10 +125,9 @@ def _text(speaker: Base, prompt: str, ids: list[int]) -> str:
 
 @torch.inference_mode()
 def _draw(
-    speaker: Base, prompt: str, batch: list[_Draft], config: GenerationConfig
+    speaker: Base, start: list[int], batch: list[_Draft], config: GenerationConfig
 ) -> Iterator[tuple[_Draft, bool]]:
     """Yield each draft when its end token or the limit is reached, and whether it ended itself."""
-    start = [speaker.separator, *speaker.tokenizer(prompt, add_special_tokens=False)["input_ids"]]
     for draft in batch:
         draft.start()
     ids = torch.tensor([start] * len(batch), device=speaker.model.device)

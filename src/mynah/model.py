@@ -7,6 +7,7 @@ import importlib.util
 import io
 import os
 import shutil
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,11 @@ class Base:
     tokenizer: Any
     separator: int  # id of the token that opens and ends every post
     device: Device
+
+    @property
+    def context(self) -> int:
+        """Return how many tokens the model reads at once; some know no end."""
+        return int(getattr(self.model.config, "max_position_embeddings", None) or sys.maxsize)
 
 
 def choose_device() -> Device:

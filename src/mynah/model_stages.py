@@ -136,9 +136,16 @@ def prepare(
 ) -> tuple[Plan, Curriculum]:
     """Work out the plan and what is read in which order; put the adapter on the base."""
     texts = [example.text for example in parts.train]
-    rows = encode(base.tokenizer, texts, base.separator, dataset.max_post_tokens)
+    longest = min(dataset.max_post_tokens, base.context - 1)
+    rows = encode(base.tokenizer, texts, base.separator, longest)
     plan = make_plan(config, tokens=sum(map(len, rows)))
     if plan.rank is None:
+        if plan.block and plan.block > base.context:
+            raise SettingsError(
+                f"The recipe {plan.recipe} reads {plan.block:,} tokens at once, and base "
+                f"'{base.info.name}' reads {base.context:,}.",
+                hint="Choose another --base.",
+            )
         base.model.requires_grad_(True).float()
         return plan, packed(parts.train, base.tokenizer, base.separator, plan)
     add_adapter(base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed)
@@ -298,7 +305,7 @@ def _judge(
 ) -> VoiceReport:
     texts = [example.text for example in parts.held_out]
     base = load_bots_base(folder)
-    rows = encode(base.tokenizer, texts, base.separator, _LONGEST)
+    rows = encode(base.tokenizer, texts, base.separator, min(_LONGEST, base.context - 1))
     untouched = post_nats(base.model, rows, base.separator, _BUDGET).tolist()
     watch.advance(1, "the base on held-out posts")
     bot = become(base, folder)

@@ -75,6 +75,8 @@ def fetch_posts(
         BotExists: there is such a bot, and `replace` is not set.
     """
     watch = watch or Nobody()
+    if name is not None:  # known to be taken before minutes of reading
+        _refuse_existing(open_bot(bots, name), replace)
     fetched = read_all(sources, config)
     waiting = RunFolder(bots / f".fetch-{_digest(sources)}")
     try:

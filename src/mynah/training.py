@@ -232,10 +232,13 @@ def _save(
     with storage_errors(checkpoints.folder):
         checkpoints.folder.mkdir(parents=True, exist_ok=True)
         fresh = checkpoints.folder / f".{_STATE}"
-        save_file(tensors, fresh, metadata=notes)
-        with fresh.open("rb") as written:
-            os.fsync(written.fileno())
-        fresh.replace(checkpoints.folder / _STATE)
+        try:
+            save_file(tensors, fresh, metadata=notes)
+            with fresh.open("rb") as written:
+                os.fsync(written.fileno())
+            fresh.replace(checkpoints.folder / _STATE)
+        finally:
+            fresh.unlink(missing_ok=True)  # half of it would only fill the disk
 
 
 def _restore(
