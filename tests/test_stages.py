@@ -173,9 +173,10 @@ def test_training_announces_what_it_will_cost_before_it_starts(
     train_bot(bot, recipe.train, recipe.dataset, watch=listener)
     words = " ".join(listener.said)
     assert "Base tiny-llama on cpu in" in words and "LoRA of rank" in words
-    assert "1 passes" in words and "learning rate 0.01, seed 0." in words
+    assert "the posts 1 times" in words and "learning rate 0.01, seed 0." in words
     assert "Estimate:" in words and "GB of memory" in words
-    assert listener.bars == ["begin Training", "end"]
+    assert listener.bars[0].startswith("begin Loading the base")
+    assert listener.bars[1:] == ["end", "begin Training", "end"]
     result = bot.stage_record("train")["result"]
     assert (result["posts"], result["held_out"]) == (117, 13)
     assert len(result["losses"]) == result["steps"]

@@ -113,7 +113,7 @@ class _Group:
         self.adapters = [layer for layer in layers if isinstance(layer, LoraLinear)]
         plain: list[Any] = [getattr(layer, "frozen", layer) for layer in layers]
         self.weight = torch.cat([each.weight.data for each in plain])
-        parts = self.weight.split([each.weight.shape[0] for each in plain])
+        parts = torch.split(self.weight, [each.weight.shape[0] for each in plain])
         for each, part in zip(plain, parts, strict=True):
             each.weight.data = part  # transformers' layer is now a view of the fused one
 

@@ -15,7 +15,14 @@ from typing import Any
 import torch
 
 from mynah.errors import BaseError, BaseNotInstalled, BotError
-from mynah.run_folder import hash_file, hash_tree, read_json, replacing_folder, write_json
+from mynah.run_folder import (
+    hash_file,
+    hash_tree,
+    read_json,
+    replacing_folder,
+    storage_errors,
+    write_json,
+)
 
 SEPARATOR = "<|endoftext|>"
 EMBEDDED = "smollm2-135m"
@@ -126,7 +133,7 @@ def _embedded() -> tuple[Path, BaseInfo]:
     digest = _remembered_hash(gguf)
     folder = cache_folder() / "bases" / digest[:16]
     if not folder.is_dir():
-        _convert(gguf, folder)
+        _convert_once(gguf, folder)
     info = BaseInfo(
         name=EMBEDDED,
         hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
@@ -159,6 +166,17 @@ def _remembered_hash(path: Path) -> str:
         known[key] = hash_file(path)
         write_json(memory, known)
     return str(known[key])
+
+
+def _convert_once(gguf: Path, folder: Path) -> None:
+    """Convert, or wait until another process has."""
+    from filelock import FileLock
+
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not folder.is_dir():
+                _convert(gguf, folder)
 
 
 def _convert(gguf: Path, folder: Path) -> None:

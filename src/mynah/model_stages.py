@@ -77,7 +77,8 @@ def train_bot(
     watch = watch or Nobody()
     folder.require(folder.cleaned)
     with stage(folder, "train", config, [folder.cleaned]) as made:
-        base = load_base(config.base)
+        with bar(watch, "Loading the base (the very first time takes half a minute)"):
+            base = load_base(config.base)
         check_enough(folder, base.info.languages, watch=watch)
         parts = read_split(folder, dataset)
         plan, lessons = prepare(base, parts, config, dataset, folder)
@@ -92,9 +93,15 @@ def train_bot(
         _save_weights(base, folder.adapter, plan)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
         made["outputs"] = [folder.adapter]
-        made["config"] = {**asdict(config), **plan.to_json(), "dataset": asdict(dataset)}
+        used = {**asdict(config), **plan.to_json(), "base": _lasting_name(config.base)}
+        made["config"] = {**used, "dataset": asdict(dataset)}
         made["result"] = _training_result(base, plan, lessons, parts, course)
     return course
+
+
+def _lasting_name(base: str) -> str:
+    """Return a base's name that holds from any folder: a path is made absolute."""
+    return str(Path(base).resolve()) if Path(base).is_dir() else base
 
 
 def saved_settings(folder: RunFolder) -> dict[str, Any]:
@@ -162,7 +169,7 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
         f"Base {base.info.name} on {base.device.name} in {dtype} ({base.device.reason}); {kind}."
     )
     watch.say(
-        f"Effort {plan.effort}: {plan.epochs:g} passes, {len(lessons.steps)} steps of "
+        f"Effort {plan.effort}: the posts {plan.epochs:.3g} times, {len(lessons.steps)} steps of "
         f"{plan.batch_tokens} tokens, learning rate {plan.learning_rate:g}, seed {plan.seed}."
     )
     watch.say(
