@@ -15,13 +15,12 @@ _ORIGINAL = {"epochs": 4.0, "learning_rate": 1.372e-4, "warmup": 0.0, "batch_tok
 # What each turn of the dial means; docs/recipes.md has the measurements. `tokens` is the most that
 # are read: a large archive is read in part, so that the wait does not grow with it.
 _EFFORT = {
-    "quick": {"epochs": 1.0, "learning_rate": 2e-3, "tokens": 30_000},
-    "normal": {"epochs": 2.0, "learning_rate": 1.5e-3, "tokens": 100_000},
-    "best": {"epochs": 4.0, "learning_rate": 1e-3, "tokens": math.inf},
+    "quick": {"epochs": 1.0, "learning_rate": 3e-3, "warmup": 0.2, "tokens": 30_000},
+    "normal": {"epochs": 2.0, "learning_rate": 1.5e-3, "warmup": 0.15, "tokens": 100_000},
+    "best": {"epochs": 3.0, "learning_rate": 1e-3, "warmup": 0.1, "tokens": math.inf},
 }
 _RANK = 8
 _BATCH_TOKENS = 384
-_WARMUP = 0.05
 _FEWEST_STEPS = 60  # a small archive is read more often, so that it is learned at all
 
 
@@ -82,7 +81,7 @@ def _derive(config: TrainingConfig, tokens: int) -> dict[str, float]:
     return {
         "epochs": min(max(dial["epochs"], min(math.ceil(needed), 8)), dial["tokens"] / tokens),
         "learning_rate": dial["learning_rate"],
-        "warmup": _WARMUP,
+        "warmup": dial["warmup"],
         "batch_tokens": batch,
     }
 
