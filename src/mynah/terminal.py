@@ -103,14 +103,17 @@ def print_report(report: Mapping[str, Any]) -> None:
     """Show the voice report."""
     bits, copied = report["bits_per_byte"], report["copied"]
     low, high = bits["interval"]
-    shown = Table("", "base", "bot", "person", "", box=None, pad_edge=False)
-    gain = f"{bits['gain_percent']:.1f} % fewer (95 %: {low:.1f} to {high:.1f})"
-    note = f"{gain}, {bits['posts']} held-out posts"
-    shown.add_row("bits per byte", f"{bits['base']:.3f}", f"{bits['bot']:.3f}", "", note)
-    caught = f"of {copied['samples']} posts; {copied['unguarded']:.1%} without the copy guard"
-    shown.add_row("copied", "", f"{copied['bot']:.1%}", f"{copied['person']:.1%}", caught)
+    shown = Table("", "base", "bot", "person", box=None, pad_edge=False)
+    shown.add_row("bits per byte", f"{bits['base']:.3f}", f"{bits['bot']:.3f}", "")
+    shown.add_row("copied", "", f"{copied['bot']:.1%}", f"{copied['person']:.1%}")
     out().print(Text(report["verdict"]))
     out().print(shown)
+    out().print(
+        f"Bits: {bits['gain_percent']:.1f} % fewer than the base (95 %: {low:.1f} to {high:.1f}), "
+        f"on {bits['posts']} posts it never saw.\n"
+        f"Copied: of {copied['samples']} posts drawn; without the copy guard "
+        f"{copied['unguarded']:.1%}. The person: posts it never saw against those it did."
+    )
 
 
 def print_post(text: str, nearest: Mapping[str, Any] | None, verbose: bool) -> None:
