@@ -127,7 +127,7 @@ class GenerationConfig(Settings):
     seed: int | None = setting(
         None, "random seed; a printed one repeats the posts", least=0, most=LARGEST_SEED
     )
-    temperature: float = setting(0.9, "0 is greedy, 1 the model's own distribution", least=0)
+    temperature: float = setting(0.8, "0 is greedy, 1 the model's own distribution", least=0)
     top_p: float = setting(
         0.95, "keep the likeliest tokens that together hold this probability", above=0, most=1
     )
