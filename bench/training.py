@@ -49,7 +49,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """Return what was typed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("source", nargs="?", default="examples/archives/burntside.zip")
+    parser.add_argument("source", nargs="?", default="build/archives/burntside.zip")
     parser.add_argument("--posts", type=int, default=1_000)
     parser.add_argument("--held-out", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
