@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from mynah.config import GenerationConfig
-from mynah.model_stages import say_posts
 from mynah.run_folder import RunFolder
+from mynah.speaking import say_posts
 
 talk = say_posts(RunFolder(Path(sys.argv[1])), " ".join(sys.argv[2:]), GenerationConfig(n=3))
 for post in talk.posts:

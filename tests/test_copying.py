@@ -129,3 +129,47 @@ def test_the_index_finds_what_a_search_of_everything_finds(
     if longest:
         assert found.post is not None
         assert longest_common_run(text, posts[found.post]) == longest
+
+
+# POSTS[0]: the gull on counter two has eaten the timetable all times are now rumours
+GROWING = [
+    ("a gull", 0),  # the last word may still become gullible
+    ("a gull ", 0),  # one word is no run
+    ("a gull on counter", 2),  # gull on
+    ("a gull on counter two, h", 4),
+    ("a gull on counter two, has a ", 5),  # and there it breaks off
+    ("a gull on counter two, has a time. ALL times are", 5),
+    ("a gull on counter two, has a time. ALL times are now rum", 5),
+]
+
+
+def test_a_tracker_counts_whole_words_as_they_come() -> None:
+    tracker = CopyIndex(POSTS).tracker()
+    assert [tracker.read(text) for text, _ in GROWING] == [run for _, run in GROWING]
+
+
+def test_a_run_does_not_go_on_from_one_post_into_the_next() -> None:
+    tracker = CopyIndex(["one two three", "four five six"]).tracker()
+    assert tracker.read("one two three four five six ") == 3
+
+
+def test_a_word_that_comes_twice_is_followed_from_both_places() -> None:
+    tracker = CopyIndex(["the sea the sea the end"]).tracker()
+    assert tracker.read("the sea the ") == 3
+    assert tracker.read("the sea the sea the ") == 5
+    assert tracker.read("the sea the sea the sea the end ") == 6  # all of it, at the end
+
+
+LETTERS = st.lists(st.sampled_from("abc"), max_size=12)
+
+
+@given(posts=st.lists(LETTERS, max_size=4), text=LETTERS, step=st.integers(1, 5))
+def test_a_tracker_ends_with_the_longest_run(
+    posts: list[list[str]], text: list[str], step: int
+) -> None:
+    index, whole = CopyIndex([" ".join(post) for post in posts]), " ".join(text) + " "
+    tracker = index.tracker()
+    runs = [tracker.read(whole[:end]) for end in range(0, len(whole), step)]
+    assert runs == sorted(runs)
+    run = index.overlap(whole).run
+    assert tracker.read(whole) == (run if run > 1 else 0)

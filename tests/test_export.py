@@ -18,6 +18,7 @@ from mynah.errors import SettingsError
 from mynah.export import export_transformers
 from mynah.generation import generate
 from mynah.run_folder import RunFolder, hash_tree
+from mynah.torch_engine import TorchEngine
 
 KINDS = ["tiny_bot", "tiny_gpt2_bot"]
 
@@ -71,7 +72,7 @@ def test_the_model_sees_the_separator_first_and_once(
 def test_greedy_it_says_what_mynah_says(exported: tuple[RunFolder, Path], prompt: str) -> None:
     folder, target = exported
     config = GenerationConfig(n=1, temperature=0.0, max_draws=1, max_tokens=40)
-    [mine] = generate(load_bot(folder, tiny.FP32), prompt, config, None, seed=0)
+    [mine] = generate(TorchEngine(load_bot(folder, tiny.FP32)), prompt, config, None, seed=0)
     generator = pipeline("text-generation", model=str(target))
     [theirs] = generator(prompt, do_sample=False, max_new_tokens=40)
     assert theirs["generated_text"].split("\n")[0].rstrip() == mine.text

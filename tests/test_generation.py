@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,11 +17,13 @@ import tiny
 from mynah.bot import load_bot
 from mynah.config import GenerationConfig, TrainingConfig
 from mynah.copying import CopyIndex
-from mynah.generation import choose, generate, with_seed
+from mynah.generation import generate, with_seed
 from mynah.model import Base
 from mynah.plan import make_plan
 from mynah.records import Generation
 from mynah.run_folder import RunFolder
+from mynah.sampling import choose
+from mynah.torch_engine import TorchEngine
 from mynah.training import train
 
 PLAIN = GenerationConfig(n=4, max_tokens=40, max_draws=1)
@@ -30,7 +33,7 @@ def say(
     base: Base, prompt: str = "", index: CopyIndex | None = None, seed: int = 0, **changes: Any
 ):
     config = replace(PLAIN, **changes)
-    return list(generate(base, prompt, config, index, seed=seed))
+    return list(generate(TorchEngine(base), prompt, config, index, seed=seed))
 
 
 def texts(posts: list[Generation]) -> list[str]:
@@ -101,7 +104,7 @@ def test_fewest_and_most_tokens(parrot: Base) -> None:
 
 def shares(values: list[float], config: GenerationConfig, draws: int = 20_000) -> list[float]:
     """Return how often each token is drawn, with evenly spread numbers for dice."""
-    logits = torch.tensor(values).log().repeat(draws, 1)
+    logits = np.log(np.tile(np.float32(values), (draws, 1)))
     dice = [(at + 0.5) / draws for at in range(draws)]
     counts = Counter(choose(logits, config, dice))
     return [counts[token] / draws for token in range(len(values))]
@@ -141,7 +144,7 @@ def test_a_flat_distribution_wider_than_the_first_look_is_sorted_whole() -> None
 
 
 def test_each_row_has_its_own_dice_and_its_own_nucleus() -> None:
-    logits = torch.tensor([[0.9, 0.1], [0.1, 0.9], [0.5, 0.5]]).log()
+    logits = np.log(np.float32([[0.9, 0.1], [0.1, 0.9], [0.5, 0.5]]))
     config = GenerationConfig(temperature=1.0, top_p=0.8)
     assert choose(logits, config, [0.999, 0.0, 0.75]) == [0, 1, 1]
     assert choose(logits, config, [0.0, 0.999, 0.0])[:2] == [0, 1]
@@ -149,7 +152,7 @@ def test_each_row_has_its_own_dice_and_its_own_nucleus() -> None:
 
 def test_real_dice_pass_a_chi_square_test() -> None:
     dice, chances = random.Random(0), [0.15, 0.5, 0.3, 0.05]
-    logits = torch.tensor(chances).log().repeat(4_000, 1)
+    logits = np.log(np.tile(np.float32(chances), (4_000, 1)))
     config = GenerationConfig(temperature=1.0, top_p=1.0)
     counts = Counter(choose(logits, config, [dice.random() for _ in range(4_000)]))
     statistic = sum((counts[t] - 4_000 * c) ** 2 / (4_000 * c) for t, c in enumerate(chances))

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 import tiny
+from mynah.bases import EMBEDDED, cache_folder
 from mynah.errors import BaseError, BaseNotInstalled
 from mynah.model import (
-    EMBEDDED,
-    cache_folder,
     choose_cpu,
     choose_device,
     load_base,

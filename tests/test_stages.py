@@ -20,9 +20,10 @@ from mynah.config import (
     GenerationConfig,
 )
 from mynah.errors import BotExists, EmptySource, SettingsError, StageMissing, TooFewPosts
-from mynah.model_stages import export_bot, report_bot, say_posts, train_bot
+from mynah.model_stages import export_bot, report_bot, train_bot
 from mynah.records import read_posts, read_rows
 from mynah.run_folder import RunFolder, hash_file, hash_tree
+from mynah.speaking import say_posts
 from mynah.stages import check_enough, clean_posts, fetch_posts, stage
 
 
@@ -237,7 +238,9 @@ def test_what_was_said_is_kept_with_its_seed(bot: RunFolder) -> None:
     assert {row["prompt"] for row in rows} == {"My dream is"}
     assert {row["settings"]["seed"] for row in rows} == {5}
     assert all(set(row["nearest"]) == {"text", "overlap"} for row in rows)
-    assert bot.stage_record("say")["result"] == {"posts": 2, "seed": 5}
+    result = bot.stage_record("say")["result"]
+    assert result == {"posts": 2, "seed": 5, "engine": talk.engine}
+    assert talk.engine.startswith("torch on ")  # the tiny base has no GGUF file
 
 
 def test_a_stage_without_the_one_before_names_it(tmp_path: Path, tiny_bot: RunFolder) -> None:

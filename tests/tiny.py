@@ -231,3 +231,77 @@ def start(*words: object, **more: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "mynah", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, env=os.environ | more.pop("env", {}), **pipes | more)
+
+
+def write_gguf(folder: Path) -> Path:
+    """Write a Llama-like base as a GGUF file beside its safetensors, in fp32."""
+    import gguf
+
+    model, words = LlamaForCausalLM.from_pretrained(folder), tokenizer()
+    path, config = folder / "base.gguf", model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    _add_words(writer, words)
+    for name, weight in model.state_dict().items():
+        if name != "lm_head.weight":
+            writer.add_tensor(*_as_llama_cpp(name, weight.float().numpy(), config))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _add_words(writer: Any, words: PreTrainedTokenizerFast) -> None:
+    raw = json.loads(words.backend_tokenizer.to_str())["model"]
+    spelled = sorted(raw["vocab"], key=raw["vocab"].get)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(spelled)
+    writer.add_token_types([3 if word == SEPARATOR else 1 for word in spelled])  # control, normal
+    writer.add_token_merges([" ".join(pair) for pair in raw["merges"]])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    writer.add_add_bos_token(False)
+
+
+def _as_llama_cpp(name: str, weight: Any, config: Any) -> tuple[str, Any]:
+    from mynah.gguf_files import permuted
+
+    names = {
+        "model.embed_tokens": "token_embd",
+        "model.norm": "output_norm",
+        "input_layernorm": "attn_norm",
+        "post_attention_layernorm": "ffn_norm",
+        **{f"self_attn.{each}_proj": f"attn_{each}" for each in "qkv"},
+        "self_attn.o_proj": "attn_output",
+        **{f"mlp.{each}_proj": f"ffn_{each}" for each in ("gate", "up", "down")},
+    }
+    stem = name.removesuffix(".weight")
+    if stem.startswith("model.layers."):
+        block, _, layer = stem.removeprefix("model.layers.").partition(".")
+        if layer == "self_attn.q_proj":
+            weight = permuted(weight, config.num_attention_heads)
+        if layer == "self_attn.k_proj":
+            weight = permuted(weight, config.num_key_value_heads)
+        return f"blk.{block}.{names[layer]}.weight", weight
+    return f"{names[stem]}.weight", weight
+
+
+def adapter_product(folder: Path, layer: str) -> Any:
+    """Return what an adapter adds to a layer, [outputs, inputs]."""
+    from safetensors.torch import load_file
+
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    tensors = load_file(folder / "adapter_model.safetensors")
+    first, second = (
+        tensors[f"base_model.model.{layer}.lora_{each}.weight"].float() for each in "AB"
+    )
+    return (second @ first * config["lora_alpha"] / config["r"]).numpy()

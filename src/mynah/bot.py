@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mynah.errors import BaseError
+from mynah.bases import find_bots_base
 from mynah.lora import load_adapter, merge_adapter
 from mynah.model import Base, Device, choose_device, load_base, load_model
 from mynah.run_folder import RunFolder
@@ -23,15 +23,14 @@ def load_bot(folder: RunFolder, device: Device | None = None) -> Base:
 
 
 def load_bots_base(folder: RunFolder, device: Device | None = None) -> Base:
-    """Return the untouched base of a bot."""
-    trained = folder.stage_record("train")
-    base = load_base(trained["config"]["base"], device or choose_device())
-    if base.info.sha256 != trained["result"]["base"]["sha256"]:
-        raise BaseError(
-            f"Bot '{folder.name}' was trained on another '{base.info.name}' than is here.",
-            hint=f"Bring that base back, or train again: mynah train {folder.name}",
-        )
-    return base
+    """Return the untouched base of a bot.
+
+    Raises:
+        BaseError: the base here is not the one it was trained on.
+    """
+    find_bots_base(folder)
+    name = folder.stage_record("train")["config"]["base"]
+    return load_base(name, device or choose_device())
 
 
 def become(base: Base, folder: RunFolder) -> Base:

@@ -127,32 +127,35 @@ def do_report(arguments: argparse.Namespace, settings: Settings, bots: Path) -> 
 
 def do_say(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
     """Carry out `mynah say`."""
-    from mynah.model_stages import say_posts
+    from mynah.speaking import Tally, say_posts
 
     watch = _watch(arguments)
     folder = _folder(bots, arguments.bot)
     start = time.monotonic()
-    talk = say_posts(folder, arguments.prompt, settings["say"])
-    rows, tokens = [], 0
+    talk = say_posts(folder, arguments.prompt, settings["say"], watch=watch)
+    posts, rows = [], []
     for post in talk.posts:
         row = _sample_row(asdict(post))
+        posts.append(post)
         rows.append(row)
-        tokens += post.tokens
         if not arguments.json:
             print_post(post.text, row["nearest"], arguments.nearest)
-    seconds = time.monotonic() - start
-    again = sum(row["drawn_again"] for row in rows)
+    seconds, tally = time.monotonic() - start, Tally.of(posts)
+    speed = sum(post.tokens for post in posts) / seconds
     _next(
         watch,
-        f"Seed {talk.seed}; {again} drawn again; {tokens / seconds:.0f} tokens a second.",
+        f"Seed {talk.seed}; {tally.drawn_again} drawn again, {tally.dropped_early} of them dropped "
+        f"early as copies, which saved {tally.saved_tokens} tokens; {speed:.0f} tokens a second.",
         f"mynah say {folder.name} --seed {talk.seed} repeats these posts; mynah card {folder.name}",
     )
     return {
         "prompt": arguments.prompt,
         "seed": talk.seed,
         "samples": rows,
+        "engine": talk.engine,
+        **asdict(tally),
         "seconds": round(seconds, 3),
-        "tokens_per_second": round(tokens / seconds, 1),
+        "tokens_per_second": round(speed, 1),
     }
 
 

@@ -17,6 +17,7 @@ from mynah.errors import SettingsError
 
 Recipe = Literal["mynah", "huggingtweets"]
 Effort = Literal["quick", "normal", "best"]
+EngineName = Literal["auto", "torch", "llama"]
 Config = TypeVar("Config")
 
 LARGEST_SEED = 2**63 - 1  # what torch takes
@@ -137,6 +138,7 @@ class GenerationConfig(Settings):
     copied_words: int = setting(8, "a copied run of this many words is a copy", least=1)
     copied_share: float = setting(0.6, "a run that is this share of the words is a copy", above=0)
     max_draws: int = setting(8, "draws for one post before the least copied one is taken", least=1)
+    engine: EngineName = setting("auto", "torch, llama (llama.cpp), or auto: llama where it can")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +15,7 @@ from mynah.records import Nearest
 # A word, or one character of a script that is written without spaces.
 _WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|\w+")
 _GAP = -1  # stands between two posts, equal to no word
+_UNKNOWN = -2  # a word that no real post has
 
 
 def words_of(text: str) -> list[str]:
@@ -69,7 +70,7 @@ class CopyIndex:
 
     def overlap(self, text: str) -> Overlap:
         """Return the longest run of words that `text` shares with a real post."""
-        words = [self._ids.get(word, -2) for word in words_of(text)]
+        words = [self._ids.get(word, _UNKNOWN) for word in words_of(text)]
         if words and (twin := self._whole.get(tuple(words))) is not None:
             return Overlap(len(words), len(words), twin, same=True)
         run, where = self._longest(words)
@@ -95,11 +96,56 @@ class CopyIndex:
             length += 1
         return length
 
+    def tracker(self) -> CopyTracker:
+        """Return what follows one text while it grows."""
+        return CopyTracker(self._ids, self._stream, self._pairs)
+
     def nearest(self, overlap: Overlap) -> Nearest:
         """Return the real post of an overlap, as a sample carries it."""
         if overlap.post is None:
             return Nearest()
         return Nearest(text=self.texts[overlap.post], overlap=round(overlap.share, 3))
+
+
+class CopyTracker:
+    """Follows a growing text: the longest run of whole words that it shares with one real post."""
+
+    def __init__(
+        self,
+        ids: Mapping[str, int],
+        stream: Sequence[int],
+        pairs: Mapping[tuple[int, int], Sequence[int]],
+    ) -> None:
+        self._ids, self._stream, self._pairs = ids, stream, pairs
+        self._ends: dict[int, int] = {}  # where a run ends in the stream -> its words
+        self._last = _UNKNOWN
+        self._read = 0  # characters
+        self.run = 0
+
+    def read(self, text: str) -> int:
+        """Take the text as far as it has grown; return the longest run so far, in words.
+
+        The last word may still grow, so it counts only when white space follows. A run of one
+        word is none.
+        """
+        whole = _last_space(text) + 1
+        for word in words_of(text[self._read : whole]):
+            self._add(self._ids.get(word, _UNKNOWN))
+        self._read = max(self._read, whole)
+        return self.run
+
+    def _add(self, word: int) -> None:
+        longer = {
+            end + 1: words + 1 for end, words in self._ends.items() if self._stream[end + 1] == word
+        }
+        for start in self._pairs.get((self._last, word), ()):
+            longer.setdefault(start + 1, 2)
+        self._ends, self._last = longer, word
+        self.run = max(self.run, *longer.values(), 0)
+
+
+def _last_space(text: str) -> int:
+    return next((at for at in range(len(text) - 1, -1, -1) if text[at].isspace()), -1)
 
 
 def copied_share(texts: Sequence[str], index: CopyIndex, config: GenerationConfig) -> float:

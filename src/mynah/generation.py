@@ -4,21 +4,49 @@ from __future__ import annotations
 
 import random
 import unicodedata
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Protocol
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from mynah.config import GenerationConfig
-from mynah.copying import CopyIndex, Overlap
+from mynah.copying import CopyIndex, CopyTracker, Overlap
 from mynah.errors import SettingsError
-from mynah.model import Base
 from mynah.records import Generation, Nearest
+from mynah.sampling import Logits, choose
 
-_BATCH = 32  # posts drawn side by side
-_NUCLEUS = 1_024  # tokens looked at before all of them are sorted
+_ROWS = 32  # posts drawn side by side
+
+
+class Rows(Protocol):
+    """Texts that a model reads side by side, all begun alike."""
+
+    first: Logits  # of the token after the beginning, [vocabulary]
+
+    def join(self) -> int | None:
+        """Return a new row, or None while there is no room."""
+
+    def read(self, tokens: Mapping[int, int]) -> Mapping[int, Logits]:
+        """Read the next token of some rows; the other rows leave."""
+
+
+class Engine(Protocol):
+    """What turns tokens into the chances of the next one. What to draw is decided here, for all."""
+
+    name: str
+    separator: int  # id of the token that opens and ends every post
+    longest: int  # tokens that it reads at once
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text, nothing put before it."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, special ones left out."""
+
+    def begin(self, start: Sequence[int], rows: int, length: int) -> Rows:
+        """Return rows that all begin with `start` and grow to `length` tokens at most."""
 
 
 @dataclass(kw_only=True)
@@ -28,18 +56,64 @@ class _Draft:
     place: int
     seed: int
     draw: int = 0
-    ids: list[int] = field(default_factory=list)
     tokens: int = 0  # over all draws
+    dropped_early: int = 0
+    dropped_tokens: int = 0
     copied_first: bool = False
     best: tuple[Overlap | None, str] | None = None
+    ids: list[int] = field(default_factory=list)
+    tracker: CopyTracker | None = None
 
-    def start(self) -> None:
-        self.ids = []
+    def start(self, tracker: CopyTracker | None) -> None:
+        self.ids, self.tracker = [], tracker
         self.dice = random.Random(f"{self.seed}:{self.place}:{self.draw}")
+
+    def drop(self) -> None:
+        self.dropped_early += 1
+        self.dropped_tokens += len(self.ids)
+        self.copied_first |= not self.draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What all drafts of one call share."""
+
+    engine: Engine
+    prompt: str
+    config: GenerationConfig
+    index: CopyIndex | None
+
+    def start(self, draft: _Draft) -> None:
+        """Begin a draw; the last one is always carried to its end, to have something to show."""
+        last = draft.draw + 1 >= self.config.max_draws
+        watched = self.index and not self.config.allow_copies and not last
+        draft.start(self.index.tracker() if self.index and watched else None)
+
+    def said(self, draft: _Draft) -> str:
+        """Return the continuation of the prompt so far, up to the first new line."""
+        line = self.engine.decode(draft.ids).split("\n")[0]
+        return "".join(letter for letter in line if unicodedata.category(letter) != "Cc")
+
+    def copies(self, draft: _Draft) -> bool:
+        """Tell whether a draw is known for a copy before it is whole."""
+        if draft.tracker is None:
+            return False
+        return draft.tracker.read(self.prompt + self.said(draft)) >= self.config.copied_words
+
+    def take(self, draft: _Draft, ended: bool) -> bool:
+        """Keep the better of this whole draw and those before; tell whether to stop drawing."""
+        text = self.prompt + self.said(draft).rstrip()
+        overlap = self.index.overlap(text) if self.index else None
+        copied = bool(overlap and overlap.is_copy(self.config))
+        draft.copied_first |= copied and not draft.draw
+        good = bool(text.strip()) and ended and not (copied and not self.config.allow_copies)
+        # A good draw is shown even where a bad one shares less: what was bad stays away.
+        draft.best = (overlap, text) if good else _less_copied(draft.best, (overlap, text))
+        return good or draft.draw + 1 >= self.config.max_draws
 
 
 def generate(
-    speaker: Base,
+    engine: Engine,
     prompt: str,
     config: GenerationConfig,
     index: CopyIndex | None,
@@ -52,42 +126,71 @@ def generate(
     `config.max_draws` the least copied draw is taken.
 
     Args:
-        speaker: the bot, its adapter merged.
+        engine: the bot.
         prompt: beginning of every post; may be empty.
         config: how to draw.
         index: the real posts; None where nothing is known of them.
-        seed: the same seed and settings give the same posts on the same machine.
+        seed: the same seed and settings give the same posts on the same machine and engine.
 
     Raises:
         SettingsError: prompt and post are longer than the base can read.
     """
-    start = _start(speaker, prompt, config)
-    waiting = [_Draft(place=place, seed=seed) for place in range(config.n)]
-    guarded = not config.allow_copies
-    while waiting:
-        batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
-        for draft, ended in _draw(speaker, start, batch, config):
-            text = _text(speaker, prompt, draft.ids)
-            overlap = index.overlap(text) if index else None
-            copied = bool(overlap and overlap.is_copy(config))
-            draft.copied_first |= copied and not draft.draw
-            good = bool(text.strip()) and ended and not (copied and guarded)
-            # A good draw is shown even where a bad one shares less: what was bad stays away.
-            draft.best = (overlap, text) if good else _less_copied(draft.best, (overlap, text))
-            if good or draft.draw + 1 >= config.max_draws:
+    start = _start(engine, prompt, config)
+    rows = engine.begin(start, min(config.n, _ROWS), len(start) + config.max_tokens)
+    task = _Task(engine=engine, prompt=prompt, config=config, index=index)
+    waiting = deque(_Draft(place=place, seed=seed) for place in range(config.n))
+    drawing: dict[int, _Draft] = {}
+    logits: dict[int, Logits] = {}
+    while waiting or drawing:
+        while waiting and (row := rows.join()) is not None:
+            drawing[row] = waiting.popleft()
+            task.start(drawing[row])
+            logits[row] = rows.first
+        for row, ended in _draw(task, drawing, logits):
+            draft = drawing.pop(row)
+            if ended is not None and task.take(draft, ended):
                 yield _generation(draft, prompt, index)
             else:
                 draft.draw += 1
                 waiting.append(draft)
+        logits = dict(rows.read({row: draft.ids[-1] for row, draft in drawing.items()}))
 
 
-def _start(speaker: Base, prompt: str, config: GenerationConfig) -> list[int]:
+def _draw(
+    task: _Task, drawing: Mapping[int, _Draft], logits: Mapping[int, Logits]
+) -> list[tuple[int, bool | None]]:
+    """Draw a token for each row; return the rows that are over.
+
+    With each stands whether it ended by itself; None where it was dropped as a copy.
+    """
+    config, separator = task.config, task.engine.separator
+    over: list[tuple[int, bool | None]] = []
+    for row, draft in drawing.items():
+        chances = logits[row]
+        if len(draft.ids) < config.min_tokens:
+            chances = chances.copy()
+            chances[separator] = -np.inf
+        [token] = choose(chances[None], config, [draft.dice.random()])
+        draft.tokens += 1
+        if token == separator:
+            over.append((row, True))
+            continue
+        draft.ids.append(token)
+        if task.copies(draft):
+            draft.drop()
+            over.append((row, None))
+        elif len(draft.ids) >= config.max_tokens:
+            over.append((row, False))
+    return over
+
+
+def _start(engine: Engine, prompt: str, config: GenerationConfig) -> list[int]:
     """Return what every post begins with, in tokens."""
-    start = [speaker.separator, *speaker.tokenizer(prompt, add_special_tokens=False)["input_ids"]]
-    if len(start) + config.max_tokens > speaker.context:
+    start = [engine.separator, *engine.encode(prompt)]
+    if len(start) + config.max_tokens > engine.longest:
         raise SettingsError(
             f"A prompt of {len(start) - 1:,} tokens and a post of up to {config.max_tokens:,} are "
-            f"more than the {speaker.context:,} that the base reads at once.",
+            f"more than the {engine.longest:,} that the base reads at once.",
             hint="Choose a shorter prompt, or fewer --max-tokens.",
         )
     return start
@@ -113,73 +216,9 @@ def _generation(draft: _Draft, prompt: str, index: CopyIndex | None) -> Generati
         drawn_again=draft.draw,
         copied_first=draft.copied_first,
         tokens=draft.tokens,
+        dropped_early=draft.dropped_early,
+        dropped_tokens=draft.dropped_tokens,
     )
-
-
-def _text(speaker: Base, prompt: str, ids: list[int]) -> str:
-    """Return the post: prompt and continuation up to the first new line."""
-    continued: str = speaker.tokenizer.decode(ids, skip_special_tokens=True)
-    line = continued.split("\n")[0].rstrip()
-    return prompt + "".join(letter for letter in line if unicodedata.category(letter) != "Cc")
-
-
-@torch.inference_mode()
-def _draw(
-    speaker: Base, start: list[int], batch: list[_Draft], config: GenerationConfig
-) -> Iterator[tuple[_Draft, bool]]:
-    """Yield each draft when its end token or the limit is reached, and whether it ended itself."""
-    for draft in batch:
-        draft.start()
-    ids = torch.tensor([start] * len(batch), device=speaker.model.device)
-    cache: Any = None
-    while batch:
-        out = speaker.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache = out.past_key_values
-        logits = out.logits[:, -1].float()
-        if len(batch[0].ids) < config.min_tokens:
-            logits[:, speaker.separator] = -torch.inf
-        chosen = choose(logits, config, [draft.dice.random() for draft in batch])
-        stay = []
-        for at, (draft, token) in enumerate(zip(batch, chosen, strict=True)):
-            draft.tokens += 1
-            if token == speaker.separator:
-                yield draft, True
-            elif len(draft.ids) + 1 >= config.max_tokens:
-                draft.ids.append(token)
-                yield draft, False
-            else:
-                draft.ids.append(token)
-                stay.append(at)
-        if len(stay) < len(batch) and stay:
-            cache.batch_select_indices(torch.tensor(stay))
-        batch = [batch[at] for at in stay]
-        ids = torch.tensor([[draft.ids[-1]] for draft in batch], device=speaker.model.device)
-
-
-def choose(logits: Tensor, config: GenerationConfig, dice: list[float]) -> list[int]:
-    """Return one token for each row by temperature and nucleus sampling.
-
-    Nucleus (Holtzman et al. 2019, arXiv:1904.09751, section 3.1): the smallest set of likeliest
-    tokens whose probabilities sum to `top_p` or more, renormalised; a row's number in `dice`
-    (0 to 1) falls on one of them.
-
-    Args:
-        logits: [rows, vocabulary], fp32.
-        config: temperature and top_p.
-        dice: one uniform number a row.
-    """
-    if config.temperature == 0:
-        return [int(token) for token in logits.argmax(dim=-1)]
-    chance = torch.softmax(logits / config.temperature, dim=-1)
-    values, tokens = chance.topk(min(_NUCLEUS, chance.shape[-1]), dim=-1)
-    if float(values.sum(dim=-1).min()) < config.top_p:
-        values, tokens = chance.sort(dim=-1, descending=True)
-    before = values.cumsum(dim=-1) - values
-    values = values.masked_fill(before >= config.top_p, 0.0)
-    reach = values.cumsum(dim=-1, dtype=torch.float64)
-    aim = torch.tensor(dice, dtype=torch.float64, device=logits.device)[:, None] * reach[:, -1:]
-    at = torch.searchsorted(reach, aim, right=True).clamp(max=reach.shape[-1] - 1)
-    return [int(token) for token in tokens.gather(1, at)[:, 0]]
 
 
 def with_seed(config: GenerationConfig) -> tuple[GenerationConfig, int]:

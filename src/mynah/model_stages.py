@@ -1,16 +1,16 @@
-"""The stages that need the model: train, report, say, export. See `stages` for the others."""
+"""The stages that need the model: train, report, export. See `stages` for the others."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from mynah.bot import FULL_WEIGHTS, become, load_bot, load_bots_base
-from mynah.cleaning import CleanPost, read_cleaned
+from mynah.cleaning import read_cleaned
 from mynah.config import (
     DatasetConfig,
     ExportConfig,
@@ -22,22 +22,21 @@ from mynah.config import (
 from mynah.copying import CopyIndex
 from mynah.curriculum import Curriculum, encode, packed, post_by_post
 from mynah.dataset import Split, split, voice_weights
+from mynah.engines import open_engine
 from mynah.errors import SettingsError, StageMissing
 from mynah.evaluation import VoiceReport, compare, count_copies, judge
 from mynah.export import export_transformers, target_folder
-from mynah.generation import generate, with_seed
+from mynah.generation import generate
 from mynah.lora import add_adapter, save_adapter
 from mynah.loss import post_nats
 from mynah.model import Base, load_base, quiet_transformers
 from mynah.plan import Plan, make_plan
-from mynah.records import Generation
 from mynah.run_folder import (
     RunFolder,
     hash_tree,
     read_json,
     replacing_folder,
     write_json,
-    write_rows,
 )
 from mynah.stages import check_enough, stage, training_key
 from mynah.training import (
@@ -220,47 +219,6 @@ def _training_result(
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Talk:
-    """What a bot is about to say: the seed that repeats it, and the posts as they come."""
-
-    seed: int
-    posts: Iterator[Generation]
-
-
-def talk(bot: Base, folder: RunFolder, prompt: str, config: GenerationConfig) -> Talk:
-    """Start to draw posts, guarded by all the real posts that training could see."""
-    config, seed = with_seed(config)
-    index = CopyIndex([post.text for post in _kept(folder)])
-    return Talk(seed=seed, posts=generate(bot, prompt, config, index, seed=seed))
-
-
-def say_posts(folder: RunFolder, prompt: str, config: GenerationConfig) -> Talk:
-    """Load the bot and let it talk; samples.jsonl is written when the last post is drawn."""
-    started = talk(load_bot(folder), folder, prompt, config)
-
-    def kept() -> Iterator[Generation]:
-        made = []
-        for post in started.posts:
-            made.append(post)
-            yield post
-        write_samples(folder, made, config, started.seed)
-
-    return Talk(seed=started.seed, posts=kept())
-
-
-def write_samples(
-    folder: RunFolder, samples: list[Generation], config: GenerationConfig, seed: int
-) -> None:
-    """Write samples.jsonl: each post with its prompt, seed, settings and nearest real post."""
-    settings = asdict(replace(config, seed=seed))
-    with stage(folder, "say", config, [folder.adapter]) as made:
-        write_rows(folder.samples, ({**asdict(each), "settings": settings} for each in samples))
-        made["outputs"] = [folder.samples]
-        made["config"] = settings
-        made["result"] = {"posts": len(samples), "seed": seed}
-
-
 def report_bot(
     folder: RunFolder,
     config: ReportConfig,
@@ -322,15 +280,12 @@ def _judge(
     learned_from = CopyIndex([example.text for example in parts.train])
     samples = []
     wanted = replace(generation, n=config.samples)
-    for sample in generate(bot, "", wanted, learned_from, seed=config.seed):
+    engine = open_engine(folder, generation.engine, watch, bot=bot)
+    for sample in generate(engine, "", wanted, learned_from, seed=config.seed):
         samples.append(sample)
         watch.advance(len(samples) + 2, "posts to judge copying by")
     copied = count_copies(samples, texts, learned_from, generation)
     return VoiceReport(verdict=judge(bits, copied), bits_per_byte=bits, copied=copied)
-
-
-def _kept(folder: RunFolder) -> list[CleanPost]:
-    return list(read_cleaned(folder.cleaned)) if folder.cleaned.exists() else []
 
 
 def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
@@ -346,10 +301,8 @@ def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
 
 __all__ = [
     "FULL_WEIGHTS",
-    "Talk",
     "export_bot",
     "report_bot",
     "saved_settings",
-    "say_posts",
     "train_bot",
 ]

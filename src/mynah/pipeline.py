@@ -17,9 +17,10 @@ from mynah.config import (
 )
 from mynah.errors import SettingsError
 from mynah.evaluation import VoiceReport
-from mynah.model_stages import report_bot, say_posts, train_bot
+from mynah.model_stages import report_bot, train_bot
 from mynah.records import Generation
 from mynah.run_folder import RunFolder
+from mynah.speaking import say_posts
 from mynah.stages import clean_posts, fetch_posts
 from mynah.watch import Watch
 
@@ -72,7 +73,7 @@ def make_bot(
     on_cleaned(folder)
     train_bot(folder, recipe.train, recipe.dataset, watch=watch)
     report = report_bot(folder, recipe.report, recipe.say, watch=watch)
-    samples = list(say_posts(folder, prompt, recipe.say).posts)
+    samples = list(say_posts(folder, prompt, recipe.say, watch=watch).posts)
     with folder.lock():
         write_card(folder)
     return Made(folder=folder, report=report, samples=samples)

@@ -70,6 +70,8 @@ class Generation:
     drawn_again: int = 0  # draws thrown away: copies, empty ones, ones that found no end
     copied_first: bool = False  # the first draw was a copy: what the guard is for
     tokens: int = 0  # tokens drawn for it, the thrown-away ones included
+    dropped_early: int = 0  # draws thrown away as copies before they were whole
+    dropped_tokens: int = 0  # tokens of those
 
 
 Item = TypeVar("Item")
