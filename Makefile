@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Quiet twice: errors only.
 INSTALL := $(BIN)/python -m pip install --quiet --quiet
 
-.PHONY: help demo test check docs bench bench-startup bench-importing bench-training clean
+.PHONY: help demo test check docs bench bench-startup bench-importing bench-training bench-say clean
 .DELETE_ON_ERROR:
 
 help:
@@ -39,7 +39,7 @@ check: $(VENV)/.dev
 docs: $(VENV)/.mynah
 	$(BIN)/python docs/generate_cli.py
 
-bench: bench-startup bench-importing bench-training
+bench: bench-startup bench-importing bench-training bench-say
 
 bench-startup bench-importing: bench-%: bench/%.py $(VENV)/.mynah
 	$(BIN)/python $<
@@ -48,6 +48,9 @@ bench-startup bench-importing: bench-%: bench/%.py $(VENV)/.mynah
 bench-training: bench/training.py $(VENV)/.base $(BUILD)/archives
 	$(BIN)/python $< --posts 300 --seeds 1 --contenders original,quick,normal \
 	  $(BUILD)/archives/burntside.zip
+
+bench-say: bench/speech.py $(VENV)/.base
+	$(BIN)/python $<
 
 clean:
 	rm -rf $(VENV) $(BUILD) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
