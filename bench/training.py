@@ -28,7 +28,7 @@ from typing import Any
 
 CONTENDERS = ("original", "trl", "quick", "normal", "best")
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
-FINE = 40  # places at which Mynah's own runs are judged, to see when they pass the original
+FINE = 16  # places at which Mynah's own runs are judged, to see when they pass the original
 
 
 def main() -> None:
