@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mynah.run_folder import RunFolder, open_bot
 from mynah.terminal import (
@@ -18,6 +18,9 @@ from mynah.terminal import (
     print_report,
 )
 from mynah.watch import Nobody, Watch
+
+if TYPE_CHECKING:
+    from mynah.speaking import Tally
 
 Settings = dict[str, Any]
 
@@ -144,8 +147,7 @@ def do_say(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dic
     speed = sum(post.tokens for post in posts) / seconds
     _next(
         watch,
-        f"Seed {talk.seed}; {tally.drawn_again} drawn again, {tally.dropped_early} of them dropped "
-        f"early as copies, which saved {tally.saved_tokens} tokens; {speed:.0f} tokens a second.",
+        f"Seed {talk.seed}; {_again(tally)}{speed:.0f} tokens a second.",
         f"mynah say {folder.name} --seed {talk.seed} repeats these posts; mynah card {folder.name}",
     )
     return {
@@ -157,6 +159,14 @@ def do_say(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dic
         "seconds": round(seconds, 3),
         "tokens_per_second": round(speed, 1),
     }
+
+
+def _again(tally: Tally) -> str:
+    """Say what the copy guard threw away, if anything."""
+    if not tally.drawn_again:
+        return ""
+    early = f" ({tally.dropped_early} before their end)" if tally.dropped_early else ""
+    return f"{tally.drawn_again} drawn again{early}; "
 
 
 def do_card(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
