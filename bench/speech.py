@@ -29,6 +29,7 @@ TOKENS = 40  # of a post
 POSTS = 120  # held-out posts to compare bits per byte on
 PROMPTS = 20
 THREADS = os.cpu_count() or 1
+PATIENT = {"OMP_WAIT_POLICY": "passive"}  # as Mynah's command line has it, for all of them
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def child(name: str, options: argparse.Namespace, batch: int) -> dict[str, Any]:
         [sys.executable, __file__, *words],
         check=True,
         stdout=subprocess.PIPE,
-        env=os.environ | {"OMP_WAIT_POLICY": "passive"},
+        env=os.environ | PATIENT,
     )
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return measured
@@ -288,7 +289,8 @@ def first_post(name: str, options: argparse.Namespace) -> dict[str, float]:
     else:
         command += ["--engine", name]
     start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    quiet: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=os.environ | PATIENT, **quiet) as process:
         assert process.stdout
         process.stdout.readline()
         first = time.perf_counter() - start

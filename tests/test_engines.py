@@ -29,7 +29,7 @@ from mynah.gguf_files import (
     with_offsets,
     write_without_offsets,
 )
-from mynah.llama_cpp import LlamaCppMissing, library
+from mynah.llama_cpp import LlamaCppMissing, Pace, library
 from mynah.llama_engine import LlamaEngine
 from mynah.records import Generation
 from mynah.run_folder import RunFolder
@@ -163,6 +163,42 @@ def test_a_row_that_left_is_read_by_nobody(llama: LlamaEngine) -> None:
     again = rows.join()
     assert again == one
     assert np.array_equal(rows.read({one: 7, two: 3})[one], fresh)
+
+
+# --- threads ---
+
+
+def paced(pace: Pace, steps: int, seconds: dict[int, float], tokens: int = 1) -> list[int]:
+    """Return the threads of each step where one takes so long with so many threads."""
+    taken = []
+    for _ in range(steps):
+        taken.append(pace.threads())
+        pace.took(seconds[taken[-1]] * (1 + tokens), tokens)
+    return taken
+
+
+def test_threads_are_tried_in_turn_and_the_faster_are_kept() -> None:
+    trial = [4, 4, 4, 2, 2]  # the first step of all shows nothing
+    assert paced(Pace(4), 65, {4: 1.0, 2: 1.5}) == trial + 60 * [4]
+    assert paced(Pace(4), 65, {4: 1.5, 2: 1.0}) == trial + 60 * [2]
+
+
+def test_threads_are_tried_anew_when_the_others_may_have_left() -> None:
+    pace = Pace(2)
+    assert paced(pace, 65, {2: 3.0, 1: 1.0})[-1] == 1
+    assert paced(pace, 64, {2: 0.6, 1: 1.0}) == [2, 2, 1, 1] + 60 * [2]
+
+
+def test_a_shrinking_batch_is_no_speed() -> None:
+    pace = Pace(2)
+    pace.took(9.0, 1)
+    for tokens, seconds in ((9, 10.0), (9, 10.0), (4, 6.0), (4, 6.0)):  # 1.0 and 1.2 a share
+        pace.took(seconds, tokens)
+    assert pace.threads() == 2
+
+
+def test_one_processor_has_no_choice() -> None:
+    assert set(paced(Pace(1), 70, {1: 1.0})) == {1}
 
 
 # --- files ---
