@@ -96,7 +96,7 @@ def test_a_typed_zero_wins_over_the_file(tmp_path: Path) -> None:
     file.write_text("[say]\nseed = 7\nn = 4\n[train]\nseed = 7\n", encoding="utf-8")
     assert settings_of("say", "x", "--settings", str(file))["say"].seed == 7
     typed = settings_of("say", "x", "--settings", str(file), "--seed", "0")["say"]
-    assert (typed.seed, typed.n, typed.temperature) == (0, 4, 0.9)
+    assert (typed.seed, typed.n, typed.temperature) == (0, 4, 0.8)
 
 
 def test_one_flag_reaches_every_stage_that_has_the_setting() -> None:

@@ -83,7 +83,7 @@ def test_the_settings_for_sampling_travel_with_it(exported: tuple[RunFolder, Pat
     settings = json.loads((target / "generation_config.json").read_text(encoding="utf-8"))
     wanted = {
         "do_sample": True,
-        "temperature": 0.9,
+        "temperature": 0.8,
         "top_p": 0.95,
         "min_new_tokens": 3,
         "max_new_tokens": 120,
