@@ -33,7 +33,7 @@ from mynah.llama_cpp import LlamaCppMissing, Pace, library
 from mynah.llama_engine import LlamaEngine
 from mynah.records import Generation
 from mynah.run_folder import RunFolder
-from mynah.speaking import Tally
+from mynah.speaking import Tally, engine_for
 from mynah.torch_engine import TorchEngine
 from mynah.watch import Nobody
 
@@ -433,3 +433,9 @@ def test_what_dropping_saved_is_counted() -> None:
     second = post(tokens=40 + 36, drawn_again=3, dropped_early=3, dropped_tokens=36)
     assert Tally.of([first, second]) == Tally(drawn_again=3, dropped_early=3, saved_tokens=54)
     assert Tally.of([]) == Tally(drawn_again=0, dropped_early=0, saved_tokens=0)
+
+
+def test_greedy_text_comes_from_the_reference_unless_an_engine_is_named() -> None:
+    assert engine_for(GenerationConfig(temperature=0.0)) == "torch"
+    assert engine_for(GenerationConfig(temperature=0.8)) == "auto"
+    assert engine_for(GenerationConfig(temperature=0.0, engine="llama")) == "llama"

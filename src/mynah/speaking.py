@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 from mynah.cleaning import read_cleaned
-from mynah.config import GenerationConfig
+from mynah.config import EngineName, GenerationConfig
 from mynah.copying import CopyIndex
 from mynah.engines import open_engine
 from mynah.generation import Engine, generate, with_seed
@@ -29,7 +29,8 @@ def say_posts(
     folder: RunFolder, prompt: str, config: GenerationConfig, *, watch: Watch | None = None
 ) -> Talk:
     """Load the bot and let it talk; samples.jsonl is written when the last post is drawn."""
-    started = talk(open_engine(folder, config.engine, watch or Nobody()), folder, prompt, config)
+    engine = open_engine(folder, engine_for(config), watch or Nobody())
+    started = talk(engine, folder, prompt, config)
 
     def kept() -> Iterator[Generation]:
         made = []
@@ -39,6 +40,14 @@ def say_posts(
         _write_samples(folder, made, config, started)
 
     return replace(started, posts=kept())
+
+
+def engine_for(config: GenerationConfig) -> EngineName:
+    """Return the engine to ask for: greedy text is there to be compared, so it is the reference's.
+
+    Torch alone rounds as an exported model does, and says word for word the same.
+    """
+    return "torch" if config.engine == "auto" and config.temperature == 0 else config.engine
 
 
 def talk(engine: Engine, folder: RunFolder, prompt: str, config: GenerationConfig) -> Talk:
