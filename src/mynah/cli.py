@@ -58,9 +58,9 @@ def _add_verb(verbs: Any, verb: Verb, whole: bool) -> None:
 # Read by libraries when they are first loaded; what the person has set stays.
 _LIBRARIES = {
     "TOKENIZERS_PARALLELISM": "false",
-    # Threads that wait for each other sleep instead of spinning: beside a browser or a second bot
-    # that is three times faster, alone it costs nothing that can be measured.
-    "OMP_WAIT_POLICY": "passive",
+    # Threads that wait for each other spin for a moment, then sleep: beside a browser or a second
+    # bot long spinning costs most of the speed, alone no spinning at all costs a third (LOG.md).
+    "GOMP_SPINCOUNT": "5000",
     # Kernels that are kept for each shape of a matrix: all of them would be half a gigabyte.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
     "LRU_CACHE_CAPACITY": "64",
