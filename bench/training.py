@@ -7,6 +7,12 @@ table of medians over seeds.
     python bench/training.py accounts/someone.jsonl.gz
     python bench/training.py --posts 300 --seeds 1 someone.zip      # about five minutes
     python bench/training.py --contenders quick,normal someone.zip  # without the slow ones
+    python bench/training.py --flock bots/flock someone.zip         # and a start from a flock
+
+Contenders: original and trl as above; quick, normal, best: Mynah's dial; quick-fp32 and normal-fp32:
+the same as a processor without bf16 has to do it; quick-plain: without rounding to eight bits;
+flock: quick from --flock. The last line is the roofline: what the bare bf16 products of the model
+would reach, each on its own weights, and the share of it that training reaches.
 """
 
 from __future__ import annotations
@@ -22,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +43,14 @@ def main() -> None:
     if options.child:
         print(json.dumps(CHILDREN[options.child](options)))
         return
+    if options.flock:
+        options.contenders += ",flock"
     with tempfile.TemporaryDirectory() as folder:
         split = Path(folder) / "split.json"
         split.write_text(json.dumps(choose_posts(options)), encoding="utf-8")
         rows = [measure(options, name, split) for name in options.contenders.split(",")]
     print_table(options, rows)
+    print_roofline(options, rows)
     if options.output:
         Path(options.output).write_text(json.dumps(rows, indent=2), encoding="utf-8")
 
@@ -55,6 +64,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--contenders", default=",".join(CONTENDERS))
     parser.add_argument("--base", default="smollm2-135m")
+    parser.add_argument("--flock", help="folder of a flock to start from")
     parser.add_argument("--output", help="write the rows as JSON")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--split", help=argparse.SUPPRESS)
@@ -85,6 +95,7 @@ def measure(options: argparse.Namespace, name: str, split: Path) -> dict[str, An
     for seed in range(options.seeds):
         command = [sys.executable, __file__, options.source, "--base", options.base]
         command += ["--child", name, "--split", str(split), "--seed", str(seed)]
+        command += ["--flock", options.flock] if options.flock else []
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         runs.append(json.loads(done.stdout.splitlines()[-1]))
         last = runs[-1]
@@ -205,33 +216,44 @@ def run_mynah(
     options: argparse.Namespace, *, device: Any = None, count: int = FINE, **settings: Any
 ) -> dict[str, Any]:
     """Train as `mynah train` does."""
+    from mynah.calibration import calibrate
     from mynah.config import DatasetConfig, TrainingConfig
     from mynah.curriculum import encode, packed, post_by_post
     from mynah.dataset import Example
-    from mynah.lora import add_adapter
+    from mynah.learner import fit
+    from mynah.lora import add_adapter, copy_adapter
     from mynah.model import load_base
-    from mynah.plan import make_plan
+    from mynah.plan import Machine, make_plan
     from mynah.training import train
 
     texts = json.loads(Path(options.split).read_text(encoding="utf-8"))["train"]
     examples = [Example(text=text, author="one") for text in texts]
     base = load_base(options.base, device)
+    start = time.perf_counter()
     longest = DatasetConfig().max_post_tokens
     rows = encode(base.tokenizer, texts, base.separator, longest)
     config = TrainingConfig(base=options.base, seed=options.seed, **settings)
-    plan = make_plan(config, tokens=sum(map(len, rows)))
+    tokens, machine = sum(map(len, rows)), Machine(int8=base.device.int8)
+    plan = make_plan(config, tokens=tokens, machine=machine)
     if plan.rank is None:
         base.model.requires_grad_(True)
         lessons = packed(examples, base.tokenizer, base.separator, plan)
+        learner = None
     else:
         add_adapter(base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed)
-        lessons = post_by_post(examples, rows, plan)
+        if config.flock:
+            copy_adapter(base.model, Path(config.flock) / "adapter")
+        learner = fit(base, rows, plan)
+        machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
+        lessons = post_by_post(examples, rows, make_plan(config, tokens=tokens, machine=machine))
     judge = judge_of(options, base, len(lessons.steps), count)
+    judge.start = start  # fitting and calibrating are part of the wait
     train(
         base,
         lessons.rows,
         lessons.steps,
         plan,
+        learner=learner,
         on_step=lambda progress: judge(base.model, progress.step),
     )
     return judge.result(lessons.tokens)
@@ -296,7 +318,74 @@ def run_trl(options: argparse.Namespace) -> dict[str, Any]:
     return judge.result(tokens)
 
 
+def run_without_bf16(options: argparse.Namespace, effort: str) -> dict[str, Any]:
+    """Train as a processor does that multiplies in fp32 and, with VNNI, in eight bits."""
+    import torch
+
+    from mynah.model import Device
+
+    vnni = torch.cpu._is_vnni_supported()
+    device = Device(name="cpu", dtype=torch.float32, reason="as without bf16", int8=vnni)
+    return run_mynah(options, device=device, effort=effort)
+
+
+def run_roofline(options: argparse.Namespace) -> dict[str, Any]:
+    """Time the bare bf16 products that a token costs: once forward, once back, on all weights."""
+    import torch
+
+    from mynah.model import Device, load_base
+    from mynah.plan import _BATCH_TOKENS
+
+    device = Device(name="cpu", dtype=torch.bfloat16, reason="the roofline")
+    model = load_base(options.base, device).model
+    count = _BATCH_TOKENS["cpu"]
+    shapes: dict[tuple[int, ...], list[Any]] = {}
+    for name, weight in model.named_parameters():
+        if weight.ndim == 2 and "embed" not in name:
+            shapes.setdefault(tuple(weight.shape), []).append(weight.detach().clone())
+    shapes[(49152, 576)] = [model.get_output_embeddings().weight.detach()]
+    seconds, flop = 0.0, 0
+    with torch.no_grad():
+        for (rows, columns), weights in shapes.items():
+            x = torch.randn(count, columns).bfloat16()
+            d = torch.randn(count, rows).bfloat16()
+            for product in (lambda w, x=x: x @ w.T, lambda w, d=d: d @ w):
+                seconds += min(timed(product, weights) for _ in range(7))
+            flop += 2 * 2 * rows * columns * count * len(weights)
+    return {"tokens_per_second": count / seconds, "flops": flop / seconds, "flop": flop / count}
+
+
+def timed(product: Any, weights: list[Any]) -> float:
+    """Return the seconds of one product with each of the weights."""
+    start = time.perf_counter()
+    for weight in weights:
+        product(weight)
+    return time.perf_counter() - start
+
+
+def print_roofline(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    """Print the bound of the bare products, and which share of it each of Mynah's runs reaches."""
+    command = [sys.executable, __file__, options.source, "--base", options.base]
+    done = subprocess.run(
+        [*command, "--child", "roofline"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    roof = json.loads(done.stdout.splitlines()[-1])
+    bound = roof["tokens_per_second"]
+    print(
+        f"\nRoofline: {roof['flop'] / 1e6:.0f} MFLOP a token at {roof['flops'] / 1e9:.0f} GFLOP/s "
+        f"in bf16 are {bound:.0f} tokens a second."
+    )
+    for row in rows:
+        share = 100 * row["tokens_per_second"] / bound
+        print(f"{row['name']}: {row['tokens_per_second']:.0f}, {share:.0f} % of it")
+
+
 CHILDREN = {
+    "roofline": run_roofline,
+    "quick-fp32": lambda options: run_without_bf16(options, "quick"),
+    "normal-fp32": lambda options: run_without_bf16(options, "normal"),
+    "quick-plain": lambda options: run_mynah(options, effort="quick", int8=False),
+    "flock": lambda options: run_mynah(options, effort="quick", flock=options.flock),
     "original": run_original,
     "trl": run_trl,
     "quick": lambda options: run_mynah(options, effort="quick"),

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from mynah.config import TrainingConfig
-from mynah.plan import make_plan, rate_at
+from mynah.plan import Machine, make_plan, rate_at
 
 MANY = 1_000_000  # tokens of a large archive
 
@@ -49,8 +49,10 @@ def test_the_recipe_of_2020_to_the_letter() -> None:
         "rank": None,
         "alpha": 0.0,
         "clip": None,
+        "beta2": 0.999,
         "weight_decay": 0.0,
         "dropout": True,
+        "int8": False,
         "block": 1_024,
     }
 
@@ -75,3 +77,32 @@ def test_without_warmup_the_first_step_has_the_whole_rate() -> None:
 def test_one_step_has_a_rate() -> None:
     plan = make_plan(TrainingConfig(learning_rate=1.0, warmup=0.5), tokens=MANY)
     assert rate_at(0, 1, plan) == 1.0
+
+
+def test_a_slow_machine_reads_less_of_a_large_archive_and_a_fast_one_more() -> None:
+    def epochs(speed: float | None, effort: str = "normal") -> float:
+        machine = Machine(tokens_per_second=speed)
+        return make_plan(TrainingConfig(effort=effort), tokens=MANY, machine=machine).epochs
+
+    assert epochs(4_000) == pytest.approx(10 * epochs(400)) == pytest.approx(10 * epochs(None))
+    assert epochs(1) == epochs(0.1) == pytest.approx(40_000 / MANY)  # enough for a voice
+    assert epochs(1, "quick") < epochs(1)
+    assert epochs(1, "best") == epochs(4_000, "best") == 3
+
+
+def test_a_gpu_learns_in_larger_batches() -> None:
+    def batch(device: str) -> int:
+        machine = Machine(device=device)
+        return make_plan(TrainingConfig(), tokens=MANY, machine=machine).batch_tokens
+
+    assert batch("cpu") < batch("mps") < batch("cuda")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "machine", "used"), [(None, True, True), (None, False, False), (False, True, False)]
+)
+def test_eight_bits_are_the_machines_choice_unless_typed(
+    chosen: bool | None, machine: bool, used: bool
+) -> None:
+    config = TrainingConfig(int8=chosen)
+    assert make_plan(config, tokens=MANY, machine=Machine(int8=machine)).int8 is used

@@ -15,14 +15,17 @@ import pytest
 import torch
 
 import tiny
+from mynah.bases import cache_folder
+from mynah.calibration import calibrate, estimate
 from mynah.config import TrainingConfig
 from mynah.errors import BotError, SettingsError, TrainingStopped
+from mynah.learner import fit
 from mynah.lora import add_adapter
 from mynah.loss import post_nats
 from mynah.model import Base, BaseInfo
 from mynah.plan import Plan, make_plan
 from mynah.run_folder import RunFolder, hash_tree
-from mynah.training import Checkpoints, Course, Progress, estimate, train, trained_parameters
+from mynah.training import Checkpoints, Course, Progress, train, trained_parameters
 
 GOLDEN = Path(__file__).parent / "golden" / "training-curve.json"
 STEPS = [[0, 1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11], [12, 13], [14], [3, 8, 20], [21, 22, 23]]
@@ -107,6 +110,7 @@ def test_the_curve_is_the_committed_one() -> None:
     found = {
         "adapter": curve(plan_of()),
         "all weights": curve(replace(FULL, dropout=False)),
+        "adapter, eight bits": curve(plan_of(int8=True)),
     }
     if os.environ.get("MYNAH_WRITE_GOLDEN"):
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -160,6 +164,29 @@ def test_killed_at_any_step_it_goes_on_to_the_same_weights(
         assert same(found, expected)
         assert course.losses == whole.losses and course.step == len(STEPS)
         assert course.tokens == whole.tokens
+
+
+def test_killed_with_rounded_weights_and_drawn_columns_it_goes_on_as_well(
+    tmp_path: Path,
+) -> None:
+    """What both are fitted to is the untouched base, not the weights that were saved."""
+
+    def learn(keep: Checkpoints | None = None, kill: int = 0) -> dict[str, torch.Tensor]:
+        model, plan = tiny.llama(vocabulary=12_000), plan_of(int8=True)
+        add_adapter(model, rank=4, alpha=8, seed=0)
+        info = BaseInfo(name="tiny", hub_id=None, license=None, languages=(), sha256="")
+        words = tiny.tokenizer()
+        base = Base(info=info, model=model, tokenizer=words, separator=0, device=tiny.FP32)
+        rows = tiny.rows_of(base)
+        assert fit(base, rows, plan).shortlist is not None
+        train(base, rows, STEPS, plan, checkpoints=keep, on_step=killer(kill))
+        return weights(base)
+
+    expected = learn()
+    keep = Checkpoints(folder=tmp_path, key="k", seconds=0)
+    with pytest.raises(Killed):
+        learn(keep, 3)
+    assert same(learn(replace(keep, resume=True)), expected)
 
 
 def test_killed_twice_it_still_goes_on(tiny_base: Path, tmp_path: Path) -> None:
@@ -263,7 +290,7 @@ def test_the_estimate_teaches_nothing_and_is_sane(tiny_base: Path, plan: Plan) -
     base = learner(tiny_base, plan)
     rows = tiny.rows_of(base)
     before = {name: each.detach().clone() for name, each in base.model.named_parameters()}
-    cost = estimate(base, rows, STEPS * 40, plan)
+    cost = estimate(base, rows, STEPS * 40, plan, fit(base, rows, plan))
     assert same(before, dict(base.model.named_parameters()))
     assert all(each.grad is None for each in base.model.parameters())
     assert 300e6 < cost.bytes < 2e9
@@ -273,6 +300,20 @@ def test_the_estimate_teaches_nothing_and_is_sane(tiny_base: Path, plan: Plan) -
     # So small a model is all overhead: only the order of magnitude can be right here.
     assert seconds / 8 < cost.seconds < seconds * 8
     assert cost.tokens_per_second > 0
+
+
+def test_a_machines_speed_is_measured_once(tiny_base: Path) -> None:
+    """The dial follows from it: a second measurement would be another training."""
+    plan = plan_of()
+    base = learner(tiny_base, plan)
+    rows = tiny.rows_of(base)
+    ready = fit(base, rows, plan)
+    first = calibrate(base, rows, plan, ready)
+    assert first > 0 and calibrate(base, rows, plan, ready) == first
+    assert calibrate(base, rows, replace(plan, int8=True), ready) != first
+    memory = cache_folder() / "speeds.json"
+    memory.write_text("{half")  # killed while it was written by something else
+    assert calibrate(base, rows, plan, ready) > 0
 
 
 def test_progress_counts_this_process_and_the_whole(tiny_base: Path, tmp_path: Path) -> None:

@@ -112,7 +112,33 @@ def do_train(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
         f"{folder.adapter}/: learned from {result['posts']:,} posts in {result['steps']:,} steps."
     )
     _next(watch, wrote, f"mynah report {folder.name}")
-    return {"bot": folder.name, **{k: v for k, v in result.items() if k != "losses"}}
+    return {"bot": folder.name, **_without_losses(result)}
+
+
+def _without_losses(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in result.items() if key != "losses"}
+
+
+def do_flock(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah flock`."""
+    from mynah.pipeline import Recipe, train_flock
+
+    watch = _watch(arguments)
+    folder = train_flock(
+        bots,
+        arguments.sources,
+        Recipe(**settings),
+        name=arguments.name or "flock",
+        replace=arguments.replace,
+        watch=watch,
+        on_cleaned=lambda folder: _show_counts(arguments, folder),
+    )
+    run = folder.read_run()
+    result = run["stages"]["train"]["result"]
+    handles = [account["handle"] for account in run["accounts"]]
+    wrote = f"{folder.adapter}/: learned from {len(handles)} accounts, {result['posts']:,} posts."
+    _next(watch, wrote, f"mynah make <archive> --flock {folder.name}")
+    return {"bot": folder.name, "accounts": handles, **_without_losses(result)}
 
 
 def do_report(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:

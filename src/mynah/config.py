@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -98,6 +98,9 @@ class DatasetConfig(Settings):
     max_post_tokens: int = setting(
         160, "longest example, in tokens; a longer post is cut there", least=1
     )
+    max_posts: int | None = setting(
+        None, "most posts to learn from of each account: the newest", least=1
+    )
     weights: tuple[float, ...] | None = setting(None, "weight of each voice of a blend, as 2,1,1")
 
 
@@ -106,6 +109,9 @@ class TrainingConfig(Settings):
     """How the base learns the voice; None is worked out from `effort`."""
 
     base: str = setting("smollm2-135m", "base model: smollm2-135m, a folder, or a Hub id")
+    flock: str | None = setting(
+        None, "bot to start from, by name or folder: see mynah flock (default: the bare base)"
+    )
     recipe: Recipe = setting("mynah", "mynah, or huggingtweets (2020, to the letter)")
     effort: Effort = setting("normal", "quick, normal or best: the one dial")
     seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)
@@ -115,6 +121,9 @@ class TrainingConfig(Settings):
     rank: int | None = setting(None, "rank of the LoRA adapter", least=1)
     warmup: float | None = setting(
         None, "share of the steps in which the rate rises", least=0, below=1
+    )
+    int8: bool | None = setting(
+        None, "multiply frozen weights in eight bits (default: where the processor has VNNI)"
     )
     accumulate: int = setting(1, "pieces each batch is computed in, to save memory", least=1)
     save_seconds: float = setting(30.0, "seconds between checkpoints", above=0)
@@ -164,6 +173,18 @@ class ExportConfig(Settings):
 
     format: Literal["transformers"] = setting("transformers", "which format")
     output: str | None = setting(None, "folder to write (default: the bot's model/)")
+
+
+# One look at many voices; no voice is more than a part of it.
+_FLOCK_POSTS, _FLOCK_EPOCHS = 500, 1.0
+
+
+def flock_settings(
+    dataset: DatasetConfig, training: TrainingConfig
+) -> tuple[DatasetConfig, TrainingConfig]:
+    """Return the settings of a flock: those given, and where nothing was chosen, a flock's own."""
+    posts, epochs = dataset.max_posts or _FLOCK_POSTS, training.epochs or _FLOCK_EPOCHS
+    return replace(dataset, max_posts=posts), replace(training, epochs=epochs)
 
 
 STAGES: dict[str, type[Any]] = {

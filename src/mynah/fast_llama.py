@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mynah.fused_linear import FusedLinear, copy_adapters
 from mynah.lora import LoraLinear
 
 Body = Callable[
@@ -26,10 +27,14 @@ Body = Callable[
 ]  # token ids [posts, tokens] -> hidden states [posts, tokens, width]
 
 
-def body_of(model: Any) -> Body:
-    """Return the fastest body that computes what the model's own does."""
+def body_of(model: Any, *, int8: bool = False) -> Body:
+    """Return the fastest body that computes what the model's own does.
+
+    With `int8`, where the model allows it, its products are rounded: for learning, not for judging.
+    Such a body has to see some posts before it learns (`calibrate`).
+    """
     if supports(model):
-        return FastLlama(model)
+        return FastLlama(model, int8=int8)
 
     def plain(ids: Tensor) -> Tensor:
         out: Tensor = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
@@ -62,17 +67,24 @@ def _plain(layer: Any) -> bool:
 class FastLlama:
     """A Llama's body as one function of token ids; its weights stay transformers' own."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, int8: bool = False) -> None:
         body, config = model.model, model.config
         self.embed, self.norm = body.embed_tokens, body.norm
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
         self.head = getattr(config, "head_dim", None) or config.hidden_size // self.heads
         self.theta = config.rope_parameters["rope_theta"]
-        self.layers = [_Layer(layer) for layer in body.layers]
-        # As long as one tensor looks into the weights' file, all of it stays mapped.
-        norms = [each for layer in self.layers for each in (layer.first, layer.second)]
-        for each in (self.embed, self.norm, *norms):
-            each.weight.data = each.weight.data.clone()
+        self.layers = [_Layer(layer, int8=int8) for layer in body.layers]
+        self.layers[0].lowest = True
+        self.products = [product for layer in self.layers for product in layer.products]
+        if not int8:  # as long as one tensor looks into the weights' file, all of it stays mapped
+            norms = [each for layer in self.layers for each in (layer.first, layer.second)]
+            for each in (self.embed, self.norm, *norms):
+                each.weight.data = each.weight.data.clone()
+
+    def calibrate(self) -> None:
+        """Round the frozen matrices, now that posts have been seen; without int8, do nothing."""
+        for product in self.products:
+            product.calibrate()
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Return the last hidden states; ids [posts, tokens], padded on the right."""
@@ -80,8 +92,11 @@ class FastLlama:
         x = self.embed(ids).flatten(0, 1)
         shape = _Shape(posts, length, self.heads, self.groups, self.head)
         tables = _rotary(length, self.head, self.theta, x.dtype, x.device)
+        copy_adapters(self.products)
+        if any(product.adapters for product in self.products):
+            x.requires_grad_(torch.is_grad_enabled())  # else there is nothing to go back from
         for layer in self.layers:
-            x = layer(x, shape, tables)
+            x = _Block.apply(x, layer, shape, tables)  # type: ignore[no-untyped-call]
         normed: Tensor = self.norm(x)
         return normed.view(posts, length, -1)
 
@@ -106,48 +121,22 @@ def _rotary(
     return angles.cos().to(dtype)[:, None], angles.sin().to(dtype)[:, None], mask
 
 
-class _Group:
-    """Linear layers that read the same input, fused: one frozen matrix, one adapter."""
-
-    def __init__(self, layers: list[nn.Module]) -> None:
-        self.adapters = [layer for layer in layers if isinstance(layer, LoraLinear)]
-        plain: list[Any] = [getattr(layer, "frozen", layer) for layer in layers]
-        self.weight = torch.cat([each.weight.data for each in plain])
-        parts = torch.split(self.weight, [each.weight.shape[0] for each in plain])
-        for each, part in zip(plain, parts, strict=True):
-            each.weight.data = part  # transformers' layer is now a view of the fused one
-
-    def low_rank(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """Return A [sum of ranks, in] and scaled B [out, sum of ranks], each layer's own block."""
-        if not self.adapters:
-            return None, None
-        dtype = self.weight.dtype
-        down = torch.cat([each.lora_A for each in self.adapters]).to(dtype)
-        ups = [each.lora_B * each.scale for each in self.adapters]
-        up = torch.block_diag(*ups).to(dtype)  # type: ignore[no-untyped-call]
-        return down, up
-
-
 class _Layer:
     """One decoder layer."""
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, *, int8: bool) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        self.into = _Group([attention.q_proj, attention.k_proj, attention.v_proj])
-        self.out = _Group([attention.o_proj])
-        self.up = _Group([mlp.gate_proj, mlp.up_proj])
-        self.down = _Group([mlp.down_proj])
+        qkv = [attention.q_proj, attention.k_proj, attention.v_proj]
+        self.into = FusedLinear(qkv, int8=int8)
+        self.out = FusedLinear([attention.o_proj], int8=int8)
+        self.up = FusedLinear([mlp.gate_proj, mlp.up_proj], int8=int8)
+        self.down = FusedLinear([mlp.down_proj], int8=int8)
         self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
-
-    def __call__(self, x: Tensor, shape: _Shape, tables: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        low = [part for group in self._groups for part in group.low_rank()]
-        weights = [group.weight for group in self._groups]
-        norms = (self.first.weight, self.second.weight, self.first.variance_epsilon)
-        done: Tensor = _Block.apply(x, shape, tables, norms, weights, *low)  # type: ignore[no-untyped-call]
-        return done
+        self.lowest = False  # nothing is learned below it
 
     @property
-    def _groups(self) -> tuple[_Group, _Group, _Group, _Group]:
+    def products(self) -> tuple[FusedLinear, FusedLinear, FusedLinear, FusedLinear]:
+        """Return the layer's matrix products."""
         return self.into, self.out, self.up, self.down
 
 
@@ -156,102 +145,61 @@ class _Block(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        shape: _Shape,
-        tables: tuple[Tensor, Tensor, Tensor],
-        norms: tuple[Tensor, Tensor, float],
-        weights: list[Tensor],
-        *low: Tensor | None,
+        ctx: Any, x: Tensor, layer: _Layer, shape: _Shape, tables: tuple[Tensor, Tensor, Tensor]
     ) -> Tensor:
-        normed, spread = _norm(x, norms[0], norms[2])
-        qkv, low_in = _linear(normed, weights[0], low[0], low[1])
+        normed, spread = _norm(x, layer.first)
+        qkv, low_in = layer.into.forward(normed)
         q, k, v = _split_heads(qkv, shape, tables)
         scores = torch.baddbmm(_wide(tables[2], shape), q, k.mT)
         chance = torch.softmax(scores, dim=-1, dtype=torch.float32).to(x.dtype)
         mixed = _join_heads(chance @ v, shape)
-        attended, low_out = _linear(mixed, weights[1], low[2], low[3])
+        attended, low_out = layer.out.forward(mixed)
         middle = attended.add_(x)
-        renormed, respread = _norm(middle, norms[1], norms[2])
-        gated, low_up = _linear(renormed, weights[2], low[4], low[5])
+        renormed, respread = _norm(middle, layer.second)
+        gated, low_up = layer.up.forward(renormed)
         gate, up = gated.chunk(2, dim=-1)
         opened = nn.functional.silu(gate)
         inner = opened * up
-        out, low_down = _linear(inner, weights[3], low[6], low[7])
-        if any(ctx.needs_input_grad):
+        out, low_down = layer.down.forward(inner)
+        if ctx.needs_input_grad[0]:
             ctx.save_for_backward(
                 x, spread, normed, q, k, v, chance, mixed, middle, respread, renormed,
-                gated, opened, inner, low_in, low_out, low_up, low_down, *low,
+                gated, opened, inner, low_in, low_out, low_up, low_down,
             )  # fmt: skip
-            ctx.fixed = (shape, tables, norms, weights)
+            ctx.fixed = (layer, shape, tables)
         return out.add_(middle)
 
     @staticmethod
     def backward(ctx: Any, d_out: Tensor) -> Any:
-        x, spread, normed, q, k, v, chance, mixed, middle, respread, renormed = ctx.saved_tensors[
-            :11
-        ]
-        gated, opened, inner, *lows = ctx.saved_tensors[11:18]
-        a0, b0, a1, b1, a2, b2, a3, b3 = ctx.saved_tensors[18:]
-        shape, tables, norms, weights = ctx.fixed
-        d_inner, *d_down = _linear_back(d_out, inner, lows[3], weights[3], a3, b3)
+        x, spread, normed, q, k, v, chance, mixed, middle = ctx.saved_tensors[:9]
+        respread, renormed, gated, opened, inner, *lows = ctx.saved_tensors[9:]
+        layer, shape, tables = ctx.fixed
+        d_inner = layer.down.backward(d_out, inner, lows[3])
         d_gated = _gate_back(d_inner, gated, opened)
-        d_renormed, *d_up = _linear_back(d_gated, renormed, lows[2], weights[2], a2, b2)
-        d_middle = _norm_back(d_renormed, middle, renormed, respread, norms[1]).add_(d_out)
-        d_mixed, *d_attended = _linear_back(d_middle, mixed, lows[1], weights[1], a1, b1)
+        d_renormed = layer.up.backward(d_gated, renormed, lows[2])
+        d_middle = _norm_back(d_renormed, middle, renormed, respread, layer.second).add_(d_out)
+        d_mixed = layer.out.backward(d_middle, mixed, lows[1])
         d_qkv = _attention_back(_part_heads(d_mixed, shape), q, k, v, chance, shape, tables)
-        d_normed, *d_into = _linear_back(
-            d_qkv, normed, lows[0], weights[0], a0, b0, wanted=ctx.needs_input_grad[0]
-        )
-        d_x = None
-        if ctx.needs_input_grad[0]:
-            d_x = _norm_back(d_normed, x, normed, spread, norms[0]).add_(d_middle)
-        return d_x, None, None, None, None, *d_into, *d_attended, *d_up, *d_down
+        if layer.lowest:
+            layer.into.learn(d_qkv, normed, lows[0])
+            return None, None, None, None
+        d_normed = layer.into.backward(d_qkv, normed, lows[0])
+        d_x = _norm_back(d_normed, x, normed, spread, layer.first).add_(d_middle)
+        return d_x, None, None, None
 
 
-def _norm(x: Tensor, weight: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+def _norm(x: Tensor, norm: Any) -> tuple[Tensor, Tensor]:
     """Return RMS norm (Zhang and Sennrich 2019, arXiv:1910.07467) and 1 / RMS [rows, 1], fp32."""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    spread = (length.square_() / x.shape[-1]).add_(epsilon).rsqrt_()
-    return (x * spread).to(x.dtype).mul_(weight), spread
+    spread = (length.square_() / x.shape[-1]).add_(norm.variance_epsilon).rsqrt_()
+    return (x * spread).to(x.dtype).mul_(norm.weight), spread
 
 
-def _norm_back(d: Tensor, x: Tensor, normed: Tensor, spread: Tensor, weight: Tensor) -> Tensor:
+def _norm_back(d: Tensor, x: Tensor, normed: Tensor, spread: Tensor, norm: Any) -> Tensor:
     """Return the gradient of x: spread * (d w - x^ * mean(d * normed)), x^ = x * spread."""
     along = (d * normed).sum(dim=-1, keepdim=True, dtype=torch.float32)
     along.mul_(spread).div_(-x.shape[-1])
-    return torch.addcmul((d * weight).float(), x, along).mul_(spread).to(x.dtype)
-
-
-def _linear(
-    x: Tensor, weight: Tensor, down: Tensor | None, up: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
-    """Return x W^T + (x A^T) B^T, and x A^T for the backward pass."""
-    out = x @ weight.T
-    if down is None or up is None:
-        return out, None
-    low = x @ down.T
-    return out.addmm_(low, up.T), low
-
-
-def _linear_back(
-    d: Tensor,
-    x: Tensor,
-    low: Tensor | None,
-    weight: Tensor,
-    down: Tensor | None,
-    up: Tensor | None,
-    *,
-    wanted: bool = True,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return the gradients of x (empty where not wanted), A and B."""
-    d_x = d @ weight if wanted else d.new_empty(0)
-    if low is None or down is None or up is None:
-        return d_x, None, None
-    d_low = d @ up
-    if wanted:
-        d_x.addmm_(d_low, down)
-    return d_x, d_low.T @ x, d.T @ low
+    return torch.addcmul((d * norm.weight).float(), x, along).mul_(spread).to(x.dtype)
 
 
 def _gate_back(d: Tensor, gated: Tensor, opened: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,21 +109,48 @@ def save_adapter(model: Any, folder: Path, *, base: str, rank: int, alpha: float
     (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
+def adapter_size(folder: Path) -> tuple[int, float]:
+    """Return the rank and alpha of the adapter in `folder`.
+
+    Raises:
+        BotError: there is none, or it is damaged.
+    """
+    with _fitting(folder):
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        return int(config["r"]), float(config["lora_alpha"])
+
+
 def load_adapter(model: Any, folder: Path) -> None:
     """Add the adapter in `folder` to a freshly loaded base.
 
     Raises:
         BotError: the adapter is not whole, or is another base's.
     """
-    try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    rank, alpha = adapter_size(folder)
+    add_adapter(model, rank=rank, alpha=alpha, seed=0)
+    copy_adapter(model, folder)
+
+
+def copy_adapter(model: Any, folder: Path) -> None:
+    """Give a model's adapter the values of the one in `folder`.
+
+    Raises:
+        BotError: it is not whole, of another size, or another base's.
+    """
+    with _fitting(folder):
         tensors = load_file(folder / _WEIGHTS)
-        add_adapter(model, rank=config["r"], alpha=config["lora_alpha"], seed=0)
         for name, layer in adapted(model).items():
             layer.lora_A.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_A.weight"))
             layer.lora_B.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_B.weight"))
         if tensors:
             raise KeyError("layers that the base does not have")
+
+
+@contextmanager
+def _fitting(folder: Path) -> Iterator[None]:
+    """Say in one sentence that what is in `folder` is no adapter of this base."""
+    try:
+        yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise BotError(
             f"The adapter in {folder} does not fit this base ({type(error).__name__}).",

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from mynah.fast_llama import Body, body_of
+from mynah.shortlist import Columns
 
 IGNORE = -100  # targets at padded places
 _ROWS = 256  # rows of logits that exist at once: 256 x 49,152 bf16 numbers are 25 MB
+_LOGITS = _ROWS * 49_152
 
 
 def pad(rows: Sequence[Sequence[int]], filler: int) -> tuple[Tensor, Tensor]:
@@ -42,12 +44,18 @@ class _HeadLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, correction: Tensor | None
+    ) -> Tensor:
         gradient = torch.empty_like(hidden)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        for start in range(0, len(hidden), _ROWS):
-            piece = slice(start, start + _ROWS)
-            chance = torch.softmax(hidden[piece] @ weight.T, dim=-1)
+        rows = _LOGITS // len(weight)
+        for start in range(0, len(hidden), rows):
+            piece = slice(start, start + rows)
+            logits = hidden[piece] @ weight.T
+            if correction is not None:
+                logits += correction
+            chance = torch.softmax(logits, dim=-1)
             at = torch.arange(len(chance), device=chance.device), targets[piece]
             total -= chance[at].float().clamp_min(1e-30).log().sum()
             chance[at] -= 1
@@ -56,20 +64,29 @@ class _HeadLoss(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * scale.to(gradient.dtype), None, None
+        return gradient * scale.to(gradient.dtype), None, None, None
 
 
-def training_loss(model: Any, body: Body, ids: Tensor, targets: Tensor) -> Tensor:
-    """Return the sum of cross-entropies in nats over real targets [posts, tokens]."""
+def training_loss(
+    model: Any, body: Body, ids: Tensor, targets: Tensor, columns: Columns | None = None
+) -> Tensor:
+    """Return the sum of cross-entropies in nats over real targets [posts, tokens].
+
+    With `columns`, an estimate of it from a part of the vocabulary.
+    """
     hidden = body(ids)
     real = targets != IGNORE
     head = model.get_output_embeddings()
     if head.weight.requires_grad or head.bias is not None:
         logits = head(hidden[real]).float()
         return nn.functional.cross_entropy(logits, targets[real], reduction="sum")
-    loss: Tensor = _HeadLoss.apply(hidden[real], head.weight, targets[real])  # type: ignore[no-untyped-call]
+    wanted = targets[real]
+    weight, correction = head.weight, None
+    if columns is not None:
+        weight, correction, wanted = columns.weight, columns.correction, columns.place[wanted]
+    loss: Tensor = _HeadLoss.apply(hidden[real], weight, wanted, correction)  # type: ignore[no-untyped-call]
     return loss
 
 

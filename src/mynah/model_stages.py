@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mynah.bot import FULL_WEIGHTS, become, load_bot, load_bots_base
+from mynah.calibration import Estimate, calibrate, estimate
 from mynah.cleaning import read_cleaned
 from mynah.config import (
     DatasetConfig,
@@ -26,11 +27,13 @@ from mynah.engines import open_engine
 from mynah.errors import SettingsError, StageMissing
 from mynah.evaluation import VoiceReport, compare, count_copies, judge
 from mynah.export import export_transformers, target_folder
+from mynah.fast_llama import supports
 from mynah.generation import generate
-from mynah.lora import add_adapter, save_adapter
+from mynah.learner import Learner, fit
+from mynah.lora import adapter_size, add_adapter, copy_adapter, save_adapter
 from mynah.loss import post_nats
 from mynah.model import Base, load_base, quiet_transformers
-from mynah.plan import Plan, make_plan
+from mynah.plan import Machine, Plan, make_plan
 from mynah.run_folder import (
     RunFolder,
     hash_tree,
@@ -42,9 +45,7 @@ from mynah.stages import check_enough, stage, training_key
 from mynah.training import (
     Checkpoints,
     Course,
-    Estimate,
     Progress,
-    estimate,
     train,
     trained_parameters,
 )
@@ -80,14 +81,22 @@ def train_bot(
             base = load_base(config.base)
         check_enough(folder, base.info.languages, watch=watch)
         parts = read_split(folder, dataset)
-        plan, lessons = prepare(base, parts, config, dataset, folder)
-        cost = estimate(base, lessons.rows, lessons.steps, plan)
+        with bar(watch, "Finding out how fast this machine learns"):
+            ready = prepare(base, parts, config, dataset, folder)
+            plan, lessons = ready.plan, ready.lessons
+            cost = estimate(base, lessons.rows, lessons.steps, plan, ready.learner)
         _announce(base, plan, lessons, cost, watch)
         keep = _checkpoints(folder, base, plan, lessons, config, resume)
         _begin(folder, config, dataset, resume)
         with _bar(watch, len(lessons.steps)) as on_step:
             course = train(
-                base, lessons.rows, lessons.steps, plan, checkpoints=keep, on_step=on_step
+                base,
+                lessons.rows,
+                lessons.steps,
+                plan,
+                learner=ready.learner,
+                checkpoints=keep,
+                on_step=on_step,
             )
         _save_weights(base, folder.adapter, plan)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
@@ -95,6 +104,7 @@ def train_bot(
         used = {**asdict(config), **plan.to_json(), "base": _lasting_name(config.base)}
         made["config"] = {**used, "dataset": asdict(dataset)}
         made["result"] = _training_result(base, plan, lessons, parts, course)
+        made["result"]["flock"] = _flock_row(folder, config, base, plan)
     return course
 
 
@@ -131,20 +141,31 @@ def _checkpoints(
 ) -> Checkpoints:
     """Return where the training is saved, under the key of everything its weights depend on."""
     device = f"{base.device.name} {base.device.dtype}"
-    key = training_key(plan.to_json(), base.info.sha256, device, lessons.rows, lessons.steps)
+    flock = _flock_row(folder, config, base, plan)
+    key = training_key(plan.to_json(), base.info.sha256, device, lessons.rows, lessons.steps, flock)
     return Checkpoints(
         folder=folder.checkpoints, key=key, seconds=config.save_seconds, resume=resume
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """All that a training needs besides the base."""
+
+    plan: Plan
+    lessons: Curriculum
+    learner: Learner
+
+
 def prepare(
     base: Base, parts: Split, config: TrainingConfig, dataset: DatasetConfig, folder: RunFolder
-) -> tuple[Plan, Curriculum]:
+) -> Prepared:
     """Work out the plan and what is read in which order; put the adapter on the base."""
     texts = [example.text for example in parts.train]
     longest = min(dataset.max_post_tokens, base.context - 1)
     rows = encode(base.tokenizer, texts, base.separator, longest)
-    plan = make_plan(config, tokens=sum(map(len, rows)))
+    tokens, machine = sum(map(len, rows)), _machine(base)
+    plan = make_plan(config, tokens=tokens, machine=machine)
     if plan.rank is None:
         if plan.block and plan.block > base.context:
             raise SettingsError(
@@ -153,11 +174,58 @@ def prepare(
                 hint="Choose another --base.",
             )
         base.model.requires_grad_(True).float()
-        return plan, packed(parts.train, base.tokenizer, base.separator, plan)
+        lessons = packed(parts.train, base.tokenizer, base.separator, plan)
+        return Prepared(plan=plan, lessons=lessons, learner=fit(base, lessons.rows, plan))
     add_adapter(base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed)
+    if config.flock:
+        copy_adapter(base.model, find_flock(folder, config.flock, base, plan).adapter)
+    learner = fit(base, rows, plan)
+    machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
+    plan = make_plan(config, tokens=tokens, machine=machine)
     authors = [row["handle"] for row in folder.read_run()["accounts"]]
     weights = voice_weights(authors, dataset.weights)
-    return plan, post_by_post(parts.train, rows, plan, weights)
+    lessons = post_by_post(parts.train, rows, plan, weights)
+    return Prepared(plan=plan, lessons=lessons, learner=learner)
+
+
+def _machine(base: Base) -> Machine:
+    """Return what a plan needs to know of where the base is."""
+    return Machine(device=base.device.name, int8=base.device.int8 and supports(base.model))
+
+
+def find_flock(folder: RunFolder, name: str, base: Base, plan: Plan) -> RunFolder:
+    """Return the bot that another one starts from: by name beside it, or by folder.
+
+    Raises:
+        StageMissing: it has not been trained.
+        SettingsError: it is another base's, or its adapter has another size.
+    """
+    beside = RunFolder(folder.root.parent / name)
+    flock = beside if beside.run.exists() else RunFolder(Path(name))
+    flock.require(flock.run)
+    flock.require(flock.adapter)
+    if flock.stage_record("train")["result"]["base"]["sha256"] != base.info.sha256:
+        raise SettingsError(
+            f"Flock '{flock.name}' was trained on another base than '{base.info.name}'.",
+            hint="Choose its --base, or train one: mynah flock train <accounts> --base ...",
+        )
+    if (size := adapter_size(flock.adapter)) != (plan.rank, plan.alpha):
+        raise SettingsError(
+            f"Flock '{flock.name}' has rank {size[0]}, and the bot would have {plan.rank}.",
+            hint=f"Choose --rank {size[0]}.",
+        )
+    return flock
+
+
+def _flock_row(
+    folder: RunFolder, config: TrainingConfig, base: Base, plan: Plan
+) -> dict[str, Any] | None:
+    """Return what is recorded of the flock that a bot starts from."""
+    if not config.flock or plan.rank is None:
+        return None
+    flock = find_flock(folder, config.flock, base, plan)
+    accounts = [row["handle"] for row in flock.read_run()["accounts"]]
+    return {"name": flock.name, "accounts": accounts, "sha256": hash_tree(flock.adapter)}
 
 
 def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch: Watch) -> None:

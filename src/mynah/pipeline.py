@@ -14,6 +14,7 @@ from mynah.config import (
     GenerationConfig,
     ReportConfig,
     TrainingConfig,
+    flock_settings,
 )
 from mynah.errors import SettingsError
 from mynah.evaluation import VoiceReport
@@ -44,6 +45,26 @@ class Made:
     folder: RunFolder
     report: VoiceReport
     samples: list[Generation]
+
+
+def train_flock(
+    bots: Path,
+    sources: Sequence[str],
+    recipe: Recipe | None = None,
+    *,
+    name: str | None = None,
+    replace: bool = False,
+    watch: Watch | None = None,
+    on_cleaned: Callable[[RunFolder], None] = lambda folder: None,
+) -> RunFolder:
+    """Teach one base the posts of many accounts, for bots to start from."""
+    recipe = recipe or Recipe()
+    folder = fetch_posts(bots, sources, recipe.fetch, name=name, replace=replace, watch=watch)
+    clean_posts(folder, recipe.clean, watch=watch)
+    on_cleaned(folder)
+    dataset, training = flock_settings(recipe.dataset, recipe.train)
+    train_bot(folder, training, dataset, watch=watch)
+    return folder
 
 
 def make_bot(

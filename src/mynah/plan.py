@@ -12,16 +12,27 @@ from mynah.config import TrainingConfig
 ORIGINAL_BLOCK = 1_024
 _ORIGINAL = {"epochs": 4.0, "learning_rate": 1.372e-4, "warmup": 0.0, "batch_tokens": 1_024}
 
-# What each turn of the dial means; docs/recipes.md has the measurements. `tokens` is the most that
-# are read: a large archive is read in part, so that the wait does not grow with it.
+# What each turn of the dial means; docs/recipes.md has the measurements. A large archive is read in
+# part: what this machine learns in `seconds`, but never less than `tokens`.
 _EFFORT = {
-    "quick": {"epochs": 1.0, "learning_rate": 3e-3, "warmup": 0.2, "tokens": 30_000},
-    "normal": {"epochs": 2.0, "learning_rate": 1.5e-3, "warmup": 0.15, "tokens": 100_000},
-    "best": {"epochs": 3.0, "learning_rate": 1e-3, "warmup": 0.1, "tokens": math.inf},
+    "quick": {"epochs": 1.0, "learning_rate": 2e-3, "seconds": 75.0, "tokens": 10_000},
+    "normal": {"epochs": 2.0, "learning_rate": 1e-3, "seconds": 250.0, "tokens": 40_000},
+    "best": {"epochs": 3.0, "learning_rate": 7e-4, "seconds": math.inf, "tokens": 0},
 }
+_WARMUP = 0.1
+_SPEED = 400.0  # tokens a second of a laptop, where nobody has measured this machine's
+_BATCH_TOKENS = {"cpu": 256, "mps": 1_024, "cuda": 2_048}
 _RANK = 8
-_BATCH_TOKENS = 384
 _FEWEST_STEPS = 60  # a small archive is read more often, so that it is learned at all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What a plan needs to know of where it is carried out."""
+
+    device: str = "cpu"  # cpu, cuda or mps
+    int8: bool = False  # frozen matrices are best multiplied in eight bits
+    tokens_per_second: float | None = None  # as calibrated; None: not yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +50,10 @@ class Plan:
     rank: int | None  # None: all weights are trained
     alpha: float
     clip: float | None  # largest norm of the gradient
+    beta2: float  # how slowly Adam forgets the size of gradients
     weight_decay: float
     dropout: bool  # the base's own dropout, as the original's trainer left it on
+    int8: bool  # frozen matrices are multiplied in eight bits
     block: int | None  # tokens a block where posts are packed, None: one post one example
 
     def to_json(self) -> dict[str, Any]:
@@ -48,10 +61,11 @@ class Plan:
         return asdict(self)
 
 
-def make_plan(config: TrainingConfig, *, tokens: int) -> Plan:
+def make_plan(config: TrainingConfig, *, tokens: int, machine: Machine | None = None) -> Plan:
     """Work out what the settings leave open, for an archive of `tokens` training tokens."""
     original = config.recipe == "huggingtweets"
-    derived = dict(_ORIGINAL) if original else _derive(config, tokens)
+    machine = machine or Machine()
+    derived = dict(_ORIGINAL) if original else _derive(config, tokens, machine)
     for name in derived:
         if (chosen := getattr(config, name)) is not None:
             derived[name] = chosen
@@ -68,20 +82,23 @@ def make_plan(config: TrainingConfig, *, tokens: int) -> Plan:
         rank=rank,
         alpha=float(2 * rank) if rank else 0.0,
         clip=None if original else 1.0,
+        beta2=0.999 if original else 0.98,
         weight_decay=0.0,
         dropout=original,
+        int8=not original and (machine.int8 if config.int8 is None else config.int8),
         block=ORIGINAL_BLOCK if original else None,
     )
 
 
-def _derive(config: TrainingConfig, tokens: int) -> dict[str, float]:
-    batch, tokens = config.batch_tokens or _BATCH_TOKENS, max(tokens, 1)
+def _derive(config: TrainingConfig, tokens: int, machine: Machine) -> dict[str, float]:
+    batch, tokens = config.batch_tokens or _BATCH_TOKENS[machine.device], max(tokens, 1)
     dial = _EFFORT[config.effort]
+    most = max(dial["seconds"] * (machine.tokens_per_second or _SPEED), dial["tokens"])
     needed = _FEWEST_STEPS * batch / tokens
     return {
-        "epochs": min(max(dial["epochs"], min(math.ceil(needed), 8)), dial["tokens"] / tokens),
+        "epochs": min(max(dial["epochs"], min(math.ceil(needed), 8)), most / tokens),
         "learning_rate": dial["learning_rate"],
-        "warmup": dial["warmup"],
+        "warmup": _WARMUP,
         "batch_tokens": batch,
     }
 

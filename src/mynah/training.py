@@ -15,17 +15,18 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from mynah.errors import BotError, SettingsError, TrainingStopped
-from mynah.fast_llama import Body, body_of
-from mynah.loss import IGNORE, pad, training_loss
+from mynah.fast_llama import Body
+from mynah.learner import Learner, Rows, fit, piece_loss
+from mynah.loss import IGNORE, pad
 from mynah.model import Base
 from mynah.plan import Plan, rate_at
 from mynah.run_folder import storage_errors
+from mynah.shortlist import Columns
 
 _STATE = "state.safetensors"
-Rows = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +62,6 @@ class Checkpoints:
     resume: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """What a training will cost, before it starts."""
-
-    seconds: float
-    bytes: int
-    tokens_per_second: float
-
-
 def trained_parameters(model: Any) -> dict[str, nn.Parameter]:
     """Return the parameters that training changes, by name."""
     return {name: each for name, each in model.named_parameters() if each.requires_grad}
@@ -81,6 +73,7 @@ def train(
     steps: Sequence[Sequence[int]],
     plan: Plan,
     *,
+    learner: Learner | None = None,
     checkpoints: Checkpoints | None = None,
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> Course:
@@ -91,6 +84,7 @@ def train(
         rows: token ids of every example, separators included.
         steps: which rows each step learns from, for all epochs, in order.
         plan: learning rate and the rest.
+        learner: what `fit` returned for these rows, if it was called already.
         checkpoints: where to save; None keeps nothing.
         on_step: called after each step.
 
@@ -99,16 +93,17 @@ def train(
     """
     parameters = trained_parameters(base.model)
     optimizer = _optimizer(parameters, plan)
+    learner = learner or fit(base, rows, plan)  # before the weights of a resumed one
     course = _restore(parameters, optimizer, checkpoints)
     watch = _Stopwatch(course)
     base.model.train(plan.dropout)
-    body = body_of(base.model)
     with _polite_stop() as stopped:
         for step in range(course.step, len(steps)):
             torch.manual_seed(hash((plan.seed, step)))  # dropout: a resumed step draws the same
             group = [rows[at] for at in steps[step]]
             rate = rate_at(step, len(steps), plan)
-            loss, tokens = _one_step(base, body, group, plan, optimizer, rate)
+            columns = learner.columns(hash((plan.seed, step)))
+            loss, tokens = _one_step(base, learner.body, group, plan, optimizer, rate, columns)
             watch.count(loss, tokens, len(group))
             on_step(watch.progress(len(steps), rate))
             if checkpoints and (stopped or watch.due(checkpoints.seconds)):
@@ -121,19 +116,29 @@ def train(
 
 def _optimizer(parameters: dict[str, nn.Parameter], plan: Plan) -> torch.optim.AdamW:
     return torch.optim.AdamW(
-        parameters.values(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+        parameters.values(),
+        lr=plan.learning_rate,
+        betas=(0.9, plan.beta2),
+        weight_decay=plan.weight_decay,
+        fused=True,
     )
 
 
 def _one_step(
-    base: Base, body: Body, group: Rows, plan: Plan, optimizer: torch.optim.AdamW, rate: float
+    base: Base,
+    body: Body,
+    group: Rows,
+    plan: Plan,
+    optimizer: torch.optim.AdamW,
+    rate: float,
+    columns: Columns | None,
 ) -> tuple[float, int]:
     """Learn from one group of rows; return nats a token and the number of tokens."""
     ids, targets = pad(group, base.separator)
     tokens = int((targets != IGNORE).sum())
     total = 0.0
     for piece in torch.arange(len(ids)).chunk(plan.accumulate):
-        loss = _piece_loss(base, body, ids[piece], targets[piece])
+        loss = piece_loss(base, body, ids[piece], targets[piece], columns)
         (loss / tokens).backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     if plan.clip:
@@ -144,11 +149,6 @@ def _one_step(
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return total / tokens, tokens
-
-
-def _piece_loss(base: Base, body: Body, ids: Tensor, targets: Tensor) -> Tensor:
-    device = base.device.name
-    return training_loss(base.model, body, ids.to(device), targets.to(device))
 
 
 class _Stopwatch:
@@ -279,45 +279,3 @@ def _readable(file: Path) -> Iterator[None]:
             f"{file} is damaged ({type(error).__name__}): the training cannot go on from it.",
             hint=f"Train anew: mynah train {file.parent.parent.name}",
         ) from error
-
-
-def estimate(base: Base, rows: Rows, steps: Sequence[Sequence[int]], plan: Plan) -> Estimate:
-    """Time two passes over a middling step, without learning, and say what all steps will cost."""
-    sizes = sorted(range(len(steps)), key=lambda at: _padded(rows, steps[at]))
-    middle = steps[sizes[len(sizes) // 2]]
-    group = [rows[at] for at in middle]
-    ids, targets = pad(group, base.separator)
-    piece = slice(0, -(-len(ids) // plan.accumulate))
-    body = body_of(base.model)
-    best = min(_timed_pass(base, body, ids[piece], targets[piece]) for _ in range(3))
-    rate = ids[piece].numel() / best
-    total = sum(_padded(rows, step) for step in steps)
-    largest = _padded(rows, steps[sizes[-1]]) / plan.accumulate
-    return Estimate(
-        seconds=total / rate * 1.05,
-        bytes=_memory(base.model, largest),
-        tokens_per_second=rate,
-    )
-
-
-def _padded(rows: Rows, step: Sequence[int]) -> int:
-    return len(step) * (max(len(rows[at]) for at in step) - 1)
-
-
-def _timed_pass(base: Base, body: Body, ids: Tensor, targets: Tensor) -> float:
-    start = time.perf_counter()
-    _piece_loss(base, body, ids, targets).backward()  # type: ignore[no-untyped-call]
-    for each in trained_parameters(base.model).values():
-        each.grad = None
-    return time.perf_counter() - start
-
-
-def _memory(model: Any, tokens: float) -> int:
-    """Return about how many bytes the process will hold, from what is kept for each token."""
-    width, layers = model.config.hidden_size, model.config.num_hidden_layers
-    inner = getattr(model.config, "intermediate_size", None) or 4 * width
-    weights = sum(each.numel() * each.element_size() for each in model.parameters())
-    trained = sum(each.numel() for each in trained_parameters(model).values()) * 4
-    size = model.dtype.itemsize
-    kept = tokens * layers * (18 * width + 6 * inner) * size
-    return int(450e6 + weights + 3 * trained + kept)

@@ -75,6 +75,19 @@ VERBS = (
         stages=("dataset", "train"),
     ),
     Verb(
+        name="flock",
+        help="teach one base many voices, for bots to start from",
+        description="Train one adapter on many accounts. A bot that starts from it "
+        "(mynah make --flock) gets as far in less time. It is a bot of its own as well.",
+        arguments=(
+            (("action",), {"choices": ("train",), "help": "train: fetch, clean and train"}),
+            _SOURCES,
+            _NAME,
+            _REPLACE,
+        ),
+        stages=("fetch", "clean", "dataset", "train"),
+    ),
+    Verb(
         name="report",
         help="judge the bot: what it learned, what it copies",
         arguments=(_BOT,),

@@ -1,0 +1,136 @@
+"""How fast this machine learns: what a training will cost, and what the dial may ask of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mynah.bases import cache_folder
+from mynah.errors import BotError, StorageError
+from mynah.fast_llama import Body
+from mynah.learner import Learner, Rows, piece_loss
+from mynah.loss import pad
+from mynah.model import Base
+from mynah.plan import Plan
+from mynah.run_folder import read_json, write_json
+from mynah.shortlist import Columns
+from mynah.training import trained_parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a training will cost, before it starts."""
+
+    seconds: float
+    bytes: int
+    tokens_per_second: float
+
+
+_PASSES = 5
+_SECONDS = 5.0  # after which no further pass is timed
+
+
+def calibrate(base: Base, rows: Rows, plan: Plan, learner: Learner) -> float:
+    """Return the tokens a second that this machine learns.
+
+    Measured once, in about five seconds, and then remembered: the dial derives from it how much of
+    a large archive is read, and the same machine has to arrive at the same weights again.
+    """
+    memory = cache_folder() / "speeds.json"
+    known = _remembered(memory)
+    key = _machine(base, plan)
+    if key not in known:
+        known[key] = round(_speed(base, _middling(rows, plan), plan, learner), 1)
+        with contextlib.suppress(StorageError):  # then it is measured again next time
+            write_json(memory, known)
+    return float(known[key])
+
+
+def _remembered(memory: Path) -> dict[str, float]:
+    try:
+        return read_json(memory)
+    except (OSError, BotError):  # not there yet, or damaged
+        return {}
+
+
+def _machine(base: Base, plan: Plan) -> str:
+    """Return what the speed depends on."""
+    parts = (
+        platform.node(), platform.machine(), os.cpu_count(), torch.get_num_threads(),
+        torch.__version__, base.info.sha256, base.device.name, base.device.dtype, plan.int8,
+        plan.rank, plan.batch_tokens,
+    )  # fmt: skip
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _middling(rows: Rows, plan: Plan) -> Rows:
+    """Return a batch of posts of middling length."""
+    by_length = sorted(rows, key=len)
+    length = len(by_length[len(by_length) // 2])
+    count = max(1, plan.batch_tokens // length)
+    start = max(0, (len(by_length) - count) // 2)
+    return by_length[start : start + count]
+
+
+def _speed(base: Base, group: Rows, plan: Plan, learner: Learner) -> float:
+    """Return the tokens a second of a step over one batch, without learning: the median pass."""
+    ids, targets = pad(group, base.separator)
+    piece = slice(0, -(-len(ids) // plan.accumulate))
+    columns = learner.columns(0)
+    passes: list[float] = []
+    _timed_pass(base, learner.body, ids[piece], targets[piece], columns)  # warms up
+    while len(passes) < _PASSES and sum(passes) < _SECONDS:
+        passes.append(_timed_pass(base, learner.body, ids[piece], targets[piece], columns))
+    return ids[piece].numel() / statistics.median(passes)
+
+
+def estimate(
+    base: Base, rows: Rows, steps: Sequence[Sequence[int]], plan: Plan, learner: Learner
+) -> Estimate:
+    """Time some passes over a middling step, without learning, and say what all steps will cost."""
+    sizes = sorted(range(len(steps)), key=lambda at: _padded(rows, steps[at]))
+    middle = steps[sizes[len(sizes) // 2]]
+    rate = _speed(base, [rows[at] for at in middle], plan, learner)
+    total = sum(_padded(rows, step) for step in steps)
+    largest = _padded(rows, steps[sizes[-1]]) / plan.accumulate
+    return Estimate(
+        seconds=total / rate * 1.05,
+        bytes=_memory(base.model, largest),
+        tokens_per_second=rate,
+    )
+
+
+def _padded(rows: Rows, step: Sequence[int]) -> int:
+    return len(step) * (max(len(rows[at]) for at in step) - 1)
+
+
+def _timed_pass(
+    base: Base, body: Body, ids: Tensor, targets: Tensor, columns: Columns | None
+) -> float:
+    start = time.perf_counter()
+    piece_loss(base, body, ids, targets, columns).backward()  # type: ignore[no-untyped-call]
+    for each in trained_parameters(base.model).values():
+        each.grad = None
+    return time.perf_counter() - start
+
+
+def _memory(model: Any, tokens: float) -> int:
+    """Return about how many bytes the process will hold, from what is kept for each token."""
+    width, layers = model.config.hidden_size, model.config.num_hidden_layers
+    inner = getattr(model.config, "intermediate_size", None) or 4 * width
+    weights = sum(each.numel() * each.element_size() for each in model.parameters())
+    trained = sum(each.numel() for each in trained_parameters(model).values()) * 4
+    size = model.dtype.itemsize
+    kept = tokens * layers * (18 * width + 6 * inner) * size
+    return int(450e6 + weights + 3 * trained + kept)

@@ -1,0 +1,62 @@
+"""What a training computes with, fitted to its posts: the model's body and its head's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mynah.fast_llama import Body, FastLlama, body_of
+from mynah.loss import IGNORE, pad, training_loss
+from mynah.model import Base
+from mynah.plan import Plan
+from mynah.shortlist import Columns, Shortlist, choose_shortlist
+
+Rows = Sequence[Sequence[int]]
+_PROBES = 512  # tokens of posts that show a body what it will meet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """A body to learn with, and the tokens that its head needs for these posts."""
+
+    body: Body
+    shortlist: Shortlist | None  # None: all tokens
+
+    def columns(self, seed: int) -> Columns | None:
+        """Return what one step's softmax runs over."""
+        return self.shortlist.draw(seed) if self.shortlist else None
+
+
+@torch.no_grad()
+def fit(base: Base, rows: Rows, plan: Plan) -> Learner:
+    """Look at some of the posts with the weights as they are, and make ready to learn from all.
+
+    The same weights and posts give the same learner, so a resumed training has to be fitted before
+    its saved weights are put back.
+    """
+    body = body_of(base.model, int8=plan.int8)
+    if plan.rank is None:
+        return Learner(body=body, shortlist=None)
+    ids, targets = (each.to(base.device.name) for each in pad(_some(rows), base.separator))
+    hidden = body(ids)[targets != IGNORE]
+    if isinstance(body, FastLlama):
+        body.calibrate()
+    head = base.model.get_output_embeddings()
+    shortlist = choose_shortlist(head.weight, hidden, rows) if head.bias is None else None
+    return Learner(body=body, shortlist=shortlist)
+
+
+def _some(rows: Rows) -> Rows:
+    """Return posts from all over, of about _PROBES tokens."""
+    return rows[:: max(1, sum(map(len, rows)) // _PROBES)]
+
+
+def piece_loss(
+    base: Base, body: Body, ids: Tensor, targets: Tensor, columns: Columns | None
+) -> Tensor:
+    """Return the sum of cross-entropies of a piece of a batch, wherever the model is."""
+    device = base.device.name
+    return training_loss(base.model, body, ids.to(device), targets.to(device), columns)

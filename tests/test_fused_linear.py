@@ -1,0 +1,116 @@
+"""Frozen layers as one product: exact in full precision, close in eight bits."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from mynah.fused_linear import FusedLinear, copy_adapters
+from mynah.lora import LoraLinear
+
+INPUTS, OUTPUTS = 48, (24, 8)
+
+
+def layers(rank: int = 3, alpha: float = 6.0) -> list[LoraLinear]:
+    """Return two adapted layers that read the same input."""
+    generator = torch.Generator().manual_seed(1)
+    torch.manual_seed(2)
+    made = []
+    for outputs in OUTPUTS:
+        layer = LoraLinear(nn.Linear(INPUTS, outputs, bias=False), rank, alpha, generator)
+        layer.frozen.requires_grad_(False)
+        nn.init.normal_(layer.lora_B)
+        made.append(layer)
+    return made
+
+
+def loud(rows: int = 40) -> torch.Tensor:
+    """Return activations as a language model has them: two channels far above the others."""
+    x = torch.randn(rows, INPUTS, generator=torch.Generator().manual_seed(3))
+    x[:, 5] *= 80
+    x[:, 17] *= 50
+    return x
+
+
+def reference(
+    parts: list[LoraLinear], x: torch.Tensor, d: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+    """Return what autograd makes of the layers one by one: output, gradient of x, of A and B."""
+    x = x.clone().requires_grad_()
+    out = torch.cat([layer(x) for layer in parts], dim=1)
+    weights = [each for layer in parts for each in (layer.lora_A, layer.lora_B)]
+    d_x, *d_weights = torch.autograd.grad(out, [x, *weights], d)
+    return out.detach(), d_x, d_weights
+
+
+def fused(
+    parts: list[LoraLinear], x: torch.Tensor, d: torch.Tensor, *, int8: bool
+) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+    """Return the same of the fused product."""
+    product = FusedLinear(list(parts), int8=int8)
+    with torch.no_grad():
+        copy_adapters([product])
+        product.forward(x)
+        product.calibrate()
+        out, low = product.forward(x)
+        d_x = product.backward(d, x, low)
+    grads = [each.grad for layer in parts for each in (layer.lora_A, layer.lora_B)]
+    return out, d_x, [each for each in grads if each is not None]
+
+
+def test_one_product_computes_what_the_layers_do() -> None:
+    x, d = loud(), torch.randn(40, sum(OUTPUTS))
+    out, d_x, grads = reference(layers(), x, d)
+    found, found_d_x, found_grads = fused(layers(), x, d, int8=False)
+    torch.testing.assert_close(found, out, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(found_d_x, d_x, rtol=1e-4, atol=1e-4)
+    for mine, theirs in zip(found_grads, grads, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-2)
+
+
+def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    return float((found - wanted).norm() / wanted.norm())
+
+
+def test_eight_bits_are_close_since_the_loudest_channels_are_exact() -> None:
+    x, d = loud(), torch.randn(40, sum(OUTPUTS))
+    out, d_x, grads = reference(layers(), x, d)
+    found, found_d_x, found_grads = fused(layers(), x, d, int8=True)
+    assert 0 < distance(found, out) < 0.01
+    assert 0 < distance(found_d_x, d_x) < 0.02
+    for mine, theirs in zip(found_grads, grads, strict=True):
+        assert distance(mine, theirs) < 0.02
+
+
+def test_without_exact_channels_the_quiet_ones_would_drown() -> None:
+    """The largest channel sets the step of its whole row: the others fell between two steps."""
+    x = loud()
+    x[:, [5, 17]] *= 20
+    product = FusedLinear(list(layers()), int8=True)
+    with torch.no_grad():
+        product.forward(x)
+        product.calibrate()
+        exact = product.forward(x)[0]
+        product.mask.fill_(1)  # rounds the loud channels with the rest
+        rounded = product._times(x)
+        quiet = x.clone()
+        quiet[:, [5, 17]] = 0
+        wanted = torch.cat([layer.frozen(quiet) for layer in layers()], dim=1)
+    assert distance(rounded, wanted) > 0.3
+    full = torch.cat([layer.frozen(x) for layer in layers()], dim=1)
+    assert distance(exact, full) < 0.01
+
+
+def test_gradients_add_up_over_pieces_of_a_batch() -> None:
+    x, d = loud(), torch.randn(40, sum(OUTPUTS))
+    _, _, whole = fused(layers(), x, d, int8=False)
+    parts = layers()
+    product = FusedLinear(list(parts))
+    with torch.no_grad():
+        copy_adapters([product])
+        for piece in (slice(0, 15), slice(15, 40)):
+            _, low = product.forward(x[piece])
+            product.learn(d[piece], x[piece], low)
+    found = [each.grad for layer in parts for each in (layer.lora_A, layer.lora_B)]
+    for mine, theirs in zip(found, whole, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-2)
