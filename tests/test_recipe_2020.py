@@ -89,7 +89,8 @@ def test_all_weights_are_trained_in_fp32_without_an_adapter(
     dataset = DatasetConfig()
     parts = read_split(tiny_bot, dataset)
     config = TrainingConfig(recipe="huggingtweets")
-    plan, lessons = prepare(base, parts, config, dataset, tiny_bot)
+    ready = prepare(base, parts, config, dataset, tiny_bot)
+    plan, lessons = ready.plan, ready.lessons
     assert {each.dtype for each in base.model.parameters()} == {torch.float32}
     assert all(each.requires_grad for each in base.model.parameters())
     assert adapted(base.model) == {} and plan.rank is None

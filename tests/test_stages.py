@@ -177,7 +177,8 @@ def test_training_announces_what_it_will_cost_before_it_starts(
     assert "the posts 1 times" in words and "learning rate 0.01, seed 0." in words
     assert "Estimate:" in words and "GB of memory" in words
     assert listener.bars[0].startswith("begin Loading the base")
-    assert listener.bars[1:] == ["end", "begin Training", "end"]
+    assert listener.bars[1] == "end" and listener.bars[2].startswith("begin Finding out how fast")
+    assert listener.bars[3:] == ["end", "begin Training", "end"]
     result = bot.stage_record("train")["result"]
     assert (result["posts"], result["held_out"]) == (117, 13)
     assert len(result["losses"]) == result["steps"]

@@ -27,7 +27,7 @@ Body = Callable[
 ]  # token ids [posts, tokens] -> hidden states [posts, tokens, width]
 
 
-def body_of(model: Any, *, int8: bool = False) -> Body:
+def body_of(model: Any, *, int8: bool) -> Body:
     """Return the fastest body that computes what the model's own does.
 
     With `int8`, where the model allows it, its products are rounded: for learning, not for judging.
@@ -67,7 +67,7 @@ def _plain(layer: Any) -> bool:
 class FastLlama:
     """A Llama's body as one function of token ids; its weights stay transformers' own."""
 
-    def __init__(self, model: Any, *, int8: bool = False) -> None:
+    def __init__(self, model: Any, *, int8: bool) -> None:
         body, config = model.model, model.config
         self.embed, self.norm = body.embed_tokens, body.norm
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads

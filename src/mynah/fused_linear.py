@@ -31,7 +31,7 @@ _LEVELS = 126  # and not 127: bf16 may round a product up by half a level
 class FusedLinear:
     """One frozen matrix [out, in] made of several, and one adapter made of theirs."""
 
-    def __init__(self, layers: list[nn.Module], *, int8: bool = False) -> None:
+    def __init__(self, layers: list[nn.Module], *, int8: bool) -> None:
         plain: list[Any] = [getattr(layer, "frozen", layer) for layer in layers]
         self.weight = torch.cat([each.weight.data for each in plain])
         sizes = [len(each.weight) for each in plain]

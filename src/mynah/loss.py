@@ -100,7 +100,7 @@ def post_nats(model: Any, rows: Sequence[Sequence[int]], filler: int, budget: in
         filler: id to pad with.
         budget: padded tokens that go through the model at once.
     """
-    body = body_of(model)
+    body = body_of(model, int8=False)
     order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
     nats = torch.zeros(len(rows), dtype=torch.float32)
     for group in _groups(order, rows, budget):

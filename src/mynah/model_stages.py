@@ -179,12 +179,14 @@ def prepare(
     add_adapter(base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed)
     if config.flock:
         copy_adapter(base.model, find_flock(folder, config.flock, base, plan).adapter)
-    learner = fit(base, rows, plan)
-    machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
-    plan = make_plan(config, tokens=tokens, machine=machine)
     authors = [row["handle"] for row in folder.read_run()["accounts"]]
     weights = voice_weights(authors, dataset.weights)
     lessons = post_by_post(parts.train, rows, plan, weights)
+    learner = fit(base, rows, plan)
+    machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
+    timed = make_plan(config, tokens=tokens, machine=machine)
+    if timed != plan:
+        plan, lessons = timed, post_by_post(parts.train, rows, timed, weights)
     return Prepared(plan=plan, lessons=lessons, learner=learner)
 
 
