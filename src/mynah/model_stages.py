@@ -234,6 +234,7 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
     """Say what will happen and what it costs, before it starts."""
     dtype = str(base.device.dtype).removeprefix("torch.")
     kind = f"LoRA of rank {plan.rank}" if plan.rank else "all weights"
+    kind += ", the frozen ones in eight bits" if plan.int8 else ""
     watch.say(
         f"Base {base.info.name} on {base.device.name} in {dtype} ({base.device.reason}); {kind}."
     )
