@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 import tiny
 from conftest import tiny_recipe
 from mynah.config import DatasetConfig, TrainingConfig, flock_settings
+from mynah.dataset import Example, blend, lengths
 from mynah.errors import BotNotFound, SettingsError, StageMissing
 from mynah.model_stages import prepare, read_split, train_bot
 from mynah.pipeline import Recipe, make_bot, train_flock
@@ -114,9 +115,16 @@ def test_a_stopped_training_does_not_go_on_from_another_flock(
 
 def test_a_flock_looks_once_at_some_posts_of_each_unless_told_otherwise() -> None:
     dataset, training = flock_settings(DatasetConfig(), TrainingConfig())
-    assert (dataset.max_posts, training.epochs) == (500, 1.0)
+    assert (dataset.max_posts, training.epochs, dataset.balance) == (500, 1.0, False)
     dataset, training = flock_settings(DatasetConfig(max_posts=7), TrainingConfig(epochs=3.0))
     assert (dataset.max_posts, training.epochs) == (7, 3.0)
+
+
+def test_no_voice_of_a_flock_is_read_twice() -> None:
+    examples = [Example(text=f"post {number}", author="much") for number in range(50)]
+    examples += [Example(text="a word or two", author="little")]
+    mixed = blend(examples, seed=0, weights=lengths(examples))
+    assert sorted(mixed, key=repr) == sorted(examples, key=repr)
 
 
 def test_only_the_newest_posts_of_an_account_are_read(bot: RunFolder) -> None:

@@ -101,6 +101,7 @@ class DatasetConfig(Settings):
     max_posts: int | None = setting(
         None, "most posts to learn from of each account: the newest", least=1
     )
+    balance: bool = setting(True, "bring the voices of a blend to the same length")
     weights: tuple[float, ...] | None = setting(None, "weight of each voice of a blend, as 2,1,1")
 
 
@@ -175,7 +176,7 @@ class ExportConfig(Settings):
     output: str | None = setting(None, "folder to write (default: the bot's model/)")
 
 
-# One look at many voices; no voice is more than a part of it.
+# One look at many voices, none of them twice; no voice is more than a part of it.
 _FLOCK_POSTS, _FLOCK_EPOCHS = 500, 1.0
 
 
@@ -184,7 +185,7 @@ def flock_settings(
 ) -> tuple[DatasetConfig, TrainingConfig]:
     """Return the settings of a flock: those given, and where nothing was chosen, a flock's own."""
     posts, epochs = dataset.max_posts or _FLOCK_POSTS, training.epochs or _FLOCK_EPOCHS
-    return replace(dataset, max_posts=posts), replace(training, epochs=epochs)
+    return replace(dataset, max_posts=posts, balance=False), replace(training, epochs=epochs)
 
 
 STAGES: dict[str, type[Any]] = {

@@ -144,6 +144,14 @@ def balance(
     return {author: unit * weight[author] for author in sizes}
 
 
+def lengths(examples: Sequence[Example]) -> dict[str, float]:
+    """Return the weights that leave every voice as long as it is: its characters."""
+    voices: dict[str, list[Example]] = {}
+    for example in examples:
+        voices.setdefault(example.author, []).append(example)
+    return {author: float(_characters(own)) for author, own in voices.items()}
+
+
 def batches(
     lengths: Sequence[int], *, budget: int, seed: int | None = None, epoch: int = 0
 ) -> list[list[int]]:

@@ -22,7 +22,7 @@ from mynah.config import (
 )
 from mynah.copying import CopyIndex
 from mynah.curriculum import Curriculum, encode, packed, post_by_post
-from mynah.dataset import Split, split, voice_weights
+from mynah.dataset import Split, lengths, split, voice_weights
 from mynah.engines import open_engine
 from mynah.errors import SettingsError, StageMissing
 from mynah.evaluation import VoiceReport, compare, count_copies, judge
@@ -181,6 +181,8 @@ def prepare(
         copy_adapter(base.model, find_flock(folder, config.flock, base, plan).adapter)
     authors = [row["handle"] for row in folder.read_run()["accounts"]]
     weights = voice_weights(authors, dataset.weights)
+    if weights is None and not dataset.balance:
+        weights = lengths(parts.train)
     lessons = post_by_post(parts.train, rows, plan, weights)
     learner = fit(base, rows, plan)
     machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
