@@ -15,6 +15,9 @@ thin matrices. The way back is rounded likewise (Wortsman et al. 2023, "SwitchBa
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import sys
 from collections.abc import Iterable
 from itertools import accumulate
 from typing import Any
@@ -25,6 +28,7 @@ from torch import Tensor, nn
 from mynah.lora import LoraLinear
 
 _EXACT = 16  # input channels of each matrix that are not rounded
+_PAGEOUT = 21  # MADV_PAGEOUT of Linux 5.4
 _LEVELS = 126  # and not 127: bf16 may round a product up by half a level
 
 
@@ -33,22 +37,29 @@ class FusedLinear:
 
     def __init__(self, layers: list[nn.Module], *, int8: bool) -> None:
         plain: list[Any] = [getattr(layer, "frozen", layer) for layer in layers]
-        self.weight = torch.cat([each.weight.data for each in plain])
         sizes = [len(each.weight) for each in plain]
+        self.parts = [each.weight.data for each in plain]
         if not int8:
-            for each, part in zip(plain, torch.split(self.weight, sizes), strict=True):
+            self.parts = [torch.cat(self.parts)]
+            for each, part in zip(plain, torch.split(self.parts[0], sizes), strict=True):
                 each.weight.data = part  # transformers' layer is now a view of the fused one
         self.adapters = [layer for layer in layers if isinstance(layer, LoraLinear)]
         where = zip(layers, _slices(sizes), strict=True)
         self.columns = [part for layer, part in where if isinstance(layer, LoraLinear)]
         self.lanes = _slices([len(each.lora_A) for each in self.adapters])
         self.rank = self.lanes[-1].stop if self.lanes else 0
-        exact = min(_EXACT, self.weight.shape[1]) if int8 else 0
-        self.down = self.weight.new_zeros(self.rank + exact, self.weight.shape[1])
-        self.up = self.weight.new_zeros(len(self.weight), self.rank + exact)
-        self.peaks = self.weight.new_zeros(self.weight.shape[1]) if int8 else None
+        first, inputs = self.parts[0], self.parts[0].shape[1]
+        exact = min(_EXACT, inputs) if int8 else 0
+        self.down = first.new_zeros(self.rank + exact, inputs)
+        self.up = first.new_zeros(sum(sizes), self.rank + exact)
+        self.peaks = first.new_zeros(inputs) if int8 else None
         self.codes: Tensor | None = None  # int8 [out, in]
-        self.steps = self.mask = self.weight.new_empty(0)
+        self.steps = self.mask = first.new_empty(0)
+
+    @property
+    def weight(self) -> Tensor:
+        """Return the frozen matrix; before it is rounded, it is put together on every call."""
+        return self.parts[0] if len(self.parts) == 1 else torch.cat(self.parts)
 
     def calibrate(self) -> None:
         """Round the matrix to eight bits, but for the channels where the largest inputs were."""
@@ -56,14 +67,16 @@ class FusedLinear:
             return
         loud = self.peaks.topk(len(self.down) - self.rank).indices.sort().values
         exact = torch.arange(self.rank, len(self.down))
-        self.up[:, self.rank :] = self.weight[:, loud]
+        weight = self.weight
+        self.up[:, self.rank :] = weight[:, loud]
         self.down[exact, loud] = 1
         self.mask = torch.ones_like(self.peaks).index_fill_(0, loud, 0)
-        quiet = self.weight.float() * self.mask
+        quiet = weight.float().mul_(self.mask)
         self.steps = quiet.abs().amax(dim=1).clamp_min_(1e-12) / 127
         self.codes = (quiet / self.steps[:, None]).round_().to(torch.int8)
-        self.weight = self.weight.new_empty(0)
-        self.peaks = None
+        for part in self.parts:
+            _page_out(part)
+        self.parts, self.peaks = [], None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return x W^T + (x A^T) (s B)^T, and x A^T for the backward pass."""
@@ -77,7 +90,8 @@ class FusedLinear:
         if self.codes is None:
             return x @ self.weight.T
         codes, step = _round(x * self.mask)
-        return (torch._int_mm(codes, self.codes.T) * step).mul_(self.steps).to(x.dtype)
+        whole: Tensor = torch._int_mm(codes, self.codes.T)
+        return (whole * step).mul_(self.steps).to(x.dtype)
 
     def backward(self, d: Tensor, x: Tensor, low: Tensor) -> Tensor:
         """Return the gradient of x; add those of the adapters."""
@@ -113,6 +127,21 @@ def copy_adapters(products: Iterable[FusedLinear]) -> None:
     if downs:
         torch._foreach_copy_(downs, firsts)
         torch._foreach_copy_(ups, torch._foreach_mul(seconds, scale))
+
+
+def _page_out(tensor: Tensor) -> None:
+    """Let the system take back the memory of a tensor that stays in its file; Linux only.
+
+    Nothing is lost: pages of a file are read again when they are touched, others stay.
+    """
+    if sys.platform != "linux" or tensor.device.type != "cpu":
+        return
+    start = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = (tensor.data_ptr() + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    advise = ctypes.CDLL(None, use_errno=True).madvise
+    advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    if end > start:
+        advise(start, end - start, _PAGEOUT)  # an older kernel refuses, and the pages stay
 
 
 def _slices(sizes: list[int]) -> list[slice]:
