@@ -105,7 +105,7 @@ class FusedLinear:
 
     def learn(self, d: Tensor, x: Tensor, low: Tensor) -> Tensor:
         """Add the gradients of the adapters; return that of x A^T."""
-        d_low = d @ self.up
+        d_low: Tensor = d @ self.up
         d_down = d_low[:, : self.rank].T @ x
         for each, column, lane in zip(self.adapters, self.columns, self.lanes, strict=True):
             _add(each.lora_A, d_down[lane], 1.0)
