@@ -10,30 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from mynah.bot import FULL_WEIGHTS, become, load_bot, load_bots_base
-from mynah.cleaning import read_cleaned
 from mynah.config import (
     DatasetConfig,
     ExportConfig,
     GenerationConfig,
     ReportConfig,
     TrainingConfig,
-    build,
 )
 from mynah.copying import CopyIndex
 from mynah.curriculum import Curriculum, encode, packed, post_by_post
-from mynah.dataset import Split, split, voice_weights
+from mynah.dataset import Split, voice_weights
 from mynah.engines import open_engine
-from mynah.errors import SettingsError, StageMissing
+from mynah.errors import SettingsError
 from mynah.evaluation import VoiceReport, compare, count_copies, judge
 from mynah.export import export_transformers, target_folder
 from mynah.generation import generate
+from mynah.held_out import held_out_of_training, read_split
 from mynah.lora import add_adapter, save_adapter
 from mynah.loss import post_nats
 from mynah.model import Base, load_base, quiet_transformers
 from mynah.plan import Plan, make_plan
 from mynah.run_folder import (
     RunFolder,
-    hash_tree,
     read_json,
     replacing_folder,
     write_json,
@@ -52,11 +50,6 @@ from mynah.watch import Nobody, Watch, bar
 
 _BUDGET = 1_024  # tokens judged at once
 _LONGEST = 1_000  # tokens of a held-out post that are judged
-
-
-def read_split(folder: RunFolder, config: DatasetConfig) -> Split:
-    """Return what a bot learns from and what it is judged by."""
-    return split(read_cleaned(folder.require(folder.cleaned)), config)
 
 
 def train_bot(
@@ -234,7 +227,7 @@ def report_bot(
     """
     watch = watch or Nobody()
     folder.require(folder.adapter)
-    parts = _held_out_of_training(folder)
+    parts = held_out_of_training(folder)
     with stage(folder, "report", config, [folder.cleaned, folder.adapter]) as made:
         with bar(watch, "Judging", config.samples + 2):
             report = _judge(folder, parts, config, generation, watch)
@@ -242,23 +235,6 @@ def report_bot(
         made["outputs"] = [folder.report]
         made["result"] = report.to_json()
     return report
-
-
-def _held_out_of_training(folder: RunFolder) -> Split:
-    """Return the split that the bot was trained on: any other would judge it by what it knows."""
-    trained = folder.stage_record("train")
-    if trained["inputs"].get(folder.cleaned.name) != hash_tree(folder.require(folder.cleaned)):
-        raise StageMissing(
-            f"The posts of bot '{folder.name}' have been cleaned anew since it was trained.",
-            hint=f"Run: mynah train {folder.name}",
-        )
-    parts = read_split(folder, build(DatasetConfig, trained["config"]["dataset"]))
-    if not parts.held_out:
-        raise SettingsError(
-            "There is no held-out post that training did not see, to judge the bot by.",
-            hint=f"Run: mynah train {folder.name} --held-out 0.1",
-        )
-    return parts
 
 
 def _judge(
