@@ -141,6 +141,24 @@ def tiny_gpt2_bot(
     return make_bot(bots, [str(small_archive)], tiny_recipe(tiny_gpt2)).folder
 
 
+@pytest.fixture(scope="session")
+def tiny_mirror(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> RunFolder:
+    """Return a bot of another voice, @mirrorclerk: the first one's words, backwards."""
+    rows = [{**row, "text": " ".join(reversed(row["text"].split()))} for row in tiny.account_rows()]
+    bots = tmp_path_factory.mktemp("finished")
+    archive = tiny.write_archive(bots / "mirror.zip", rows, "mirrorclerk")
+    return make_bot(bots, [str(archive)], tiny_recipe(tiny_base)).folder
+
+
+@pytest.fixture
+def mirror(tiny_mirror: RunFolder, bots: Path) -> RunFolder:
+    """Return a copy of the bot of the other voice, beside `bot`."""
+    import shutil
+
+    shutil.copytree(tiny_mirror.root, bots / tiny_mirror.name)
+    return RunFolder(bots / tiny_mirror.name)
+
+
 @pytest.fixture
 def bot(tiny_bot: RunFolder, bots: Path) -> RunFolder:
     """Return a copy of the finished bot in this test's folder, to do with as one likes."""

@@ -84,6 +84,7 @@ def test_every_verb_alone(small_archive: Path, tiny_base: Path, bots: Path) -> N
         ("clean", "BOT", "--explain"),
         ("report", "BOT", "--samples", "2", "--max-tokens", "16"),
         ("say", "BOT", "Fog", "-n", "1", "--max-tokens", "16"),
+        ("who", "Fog in lane four", "BOT"),
         ("card", "BOT"),
         ("export", "BOT"),
         ("list",),

@@ -140,6 +140,9 @@ def asked(verb: str, archive: Path, base: Path) -> list[object]:
         "flock": ["train", archive, "--base", base, "--max-post-tokens", 32],
         "report": ["ferryclerk", *FEW],
         "say": ["ferryclerk", "My dream is", "-n", 2, "--max-tokens", 16],
+        # The small archive repeats its sentences: by the usual rules none of its posts is new.
+        "quiz": ["ferryclerk", "--pairs", 13, "--copied-words", 99, "--copied-share", 9],
+        "who": ["My dream is"],
         "list": [],
     }.get(verb, ["ferryclerk"])
 
@@ -152,6 +155,12 @@ def test_what_a_verb_prints_has_the_documented_keys(
     answer = mynah(verb, *asked(verb, small_archive, tiny_base), "--json")
     assert (answer.code, answer.err) == (0, "")
     jsonschema.validate(answer.json, schemas()[verb], cls=jsonschema.Draft202012Validator)
+
+
+def test_the_table_of_bots_has_the_documented_keys(bot: RunFolder, mirror: RunFolder) -> None:
+    answer = mynah("who", "--table", bot.name, mirror.name, "--posts", 2, "--json")
+    assert (answer.code, answer.err) == (0, "")
+    jsonschema.validate(answer.json, schemas()["who"], cls=jsonschema.Draft202012Validator)
 
 
 def test_counts_in_json_add_up(bot: RunFolder) -> None:

@@ -14,7 +14,8 @@ from conftest import tiny_recipe
 from mynah.config import DatasetConfig, TrainingConfig, flock_settings
 from mynah.dataset import Example, blend, lengths
 from mynah.errors import BotNotFound, SettingsError, StageMissing
-from mynah.model_stages import prepare, read_split, train_bot
+from mynah.held_out import read_split
+from mynah.model_stages import prepare, train_bot
 from mynah.pipeline import Recipe, make_bot, train_flock
 from mynah.run_folder import RunFolder, hash_tree
 

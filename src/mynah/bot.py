@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mynah.bases import find_bots_base
-from mynah.lora import load_adapter, merge_adapter
+from mynah.lora import load_adapter, merge_adapter, remove_adapter
 from mynah.model import Base, Device, choose_device, load_base, load_model
 from mynah.run_folder import RunFolder
 
@@ -36,8 +39,24 @@ def load_bots_base(folder: RunFolder, device: Device | None = None) -> Base:
 def become(base: Base, folder: RunFolder) -> Base:
     """Turn a freshly loaded base into the bot, in place where there is an adapter."""
     if (folder.adapter / FULL_WEIGHTS).exists():
-        model = load_model(folder.adapter, base.device)
-        return Base(**{**vars(base), "model": model})
+        return _with_own_weights(base, folder)
     load_adapter(base.model, folder.adapter)
     merge_adapter(base.model)
     return base
+
+
+@contextmanager
+def playing(base: Base, folder: RunFolder) -> Iterator[Base]:
+    """Turn a base into the bot for a while; afterwards it is the untouched base again."""
+    if (folder.adapter / FULL_WEIGHTS).exists():
+        yield _with_own_weights(base, folder)
+        return
+    try:
+        load_adapter(base.model, folder.adapter)
+        yield base
+    finally:
+        remove_adapter(base.model)
+
+
+def _with_own_weights(base: Base, folder: RunFolder) -> Base:
+    return Base(**{**vars(base), "model": load_model(folder.adapter, base.device)})

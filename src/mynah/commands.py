@@ -195,6 +195,54 @@ def _again(tally: Tally) -> str:
     return f"{tally.drawn_again} drawn again{early}; "
 
 
+def do_quiz(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah quiz`."""
+    from mynah.quiz_stage import keep_round, prepare_quiz
+    from mynah.screens import ask, print_score, print_total
+
+    watch = _watch(arguments)
+    folder = _folder(bots, arguments.bot)
+    quiz = prepare_quiz(folder, settings["quiz"], settings["say"], watch=watch)
+    if arguments.json:
+        return quiz.to_json()
+    answers: list[int] = []
+    try:
+        ask(quiz.pairs, answers, reveal=settings["quiz"].reveal)
+    finally:  # Ctrl-C as well: what was answered counts
+        if answers:
+            print_score(quiz.pairs, answers)
+            print_total(keep_round(folder, quiz, answers), len(answers))
+    wrote = f"{folder.quiz} has the score." if answers else "No answer, so nothing was kept."
+    _next(watch, wrote, f"mynah quiz {folder.name} goes on with other posts")
+    return {}
+
+
+def do_who(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah who`."""
+    from mynah.attribution_stage import confuse, who_said
+    from mynah.screens import print_attribution, print_confusion
+
+    watch = _watch(arguments)
+    text, names = arguments.text, arguments.names
+    if arguments.table:
+        text, names = None, [each for each in (text, *names) if each is not None]
+    folders = [_folder(bots, name) for name in names] or _trained(bots)
+    if text is None:
+        table = confuse(folders, settings["who"], watch=watch)
+        if not arguments.json:
+            print_confusion(table)
+        return table.to_json()
+    found = who_said(folders, text, watch=watch)
+    if not arguments.json:
+        print_attribution(found)
+    watch.say("Next: mynah who --table shows how often such an answer is right.")
+    return found.to_json()
+
+
+def _trained(bots: Path) -> list[RunFolder]:
+    return [folder for folder in _bots(bots) if folder.adapter.exists()]
+
+
 def do_card(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
     """Carry out `mynah card`."""
     from mynah.card import write_card

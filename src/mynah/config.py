@@ -169,6 +169,25 @@ class ReportConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuizConfig(Settings):
+    """How "Real or bot?" is played."""
+
+    pairs: int = setting(20, "how many pairs", least=1)
+    seed: int | None = setting(
+        None, "which posts are asked (default: the first not asked yet)", least=0, most=LARGEST_SEED
+    )
+    reveal: bool = setting(False, "say after each answer which post is real")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhoConfig(Settings):
+    """How bots are asked whose post a text is."""
+
+    posts: int = setting(50, "most held-out posts of each bot, for the table", least=1)
+    seed: int = setting(0, "random seed of the choice among them", least=0, most=LARGEST_SEED)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportConfig(Settings):
     """How a bot leaves."""
 
@@ -195,6 +214,8 @@ STAGES: dict[str, type[Any]] = {
     "train": TrainingConfig,
     "say": GenerationConfig,
     "report": ReportConfig,
+    "quiz": QuizConfig,
+    "who": WhoConfig,
     "export": ExportConfig,
 }
 

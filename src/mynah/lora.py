@@ -68,8 +68,14 @@ def adapted(model: Any) -> dict[str, LoraLinear]:
 
 def merge_adapter(model: Any) -> None:
     """Fold every adapter into its frozen layer, in place; the model is a plain one again."""
-    for name, layer in adapted(model).items():
+    for layer in adapted(model).values():
         layer.frozen.weight.data = layer.merged()
+    remove_adapter(model)
+
+
+def remove_adapter(model: Any) -> None:
+    """Take every adapter off, in place: the frozen layers stand alone again."""
+    for name, layer in adapted(model).items():
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, layer.frozen)
 

@@ -11,24 +11,23 @@ from typing import Any
 
 from mynah.bot import FULL_WEIGHTS, become, load_bot, load_bots_base
 from mynah.calibration import Estimate, calibrate, estimate
-from mynah.cleaning import read_cleaned
 from mynah.config import (
     DatasetConfig,
     ExportConfig,
     GenerationConfig,
     ReportConfig,
     TrainingConfig,
-    build,
 )
 from mynah.copying import CopyIndex
 from mynah.curriculum import Curriculum, encode, packed, post_by_post
-from mynah.dataset import Split, lengths, split, voice_weights
+from mynah.dataset import Split, lengths, voice_weights
 from mynah.engines import open_engine
-from mynah.errors import SettingsError, StageMissing
+from mynah.errors import SettingsError
 from mynah.evaluation import VoiceReport, compare, count_copies, judge
 from mynah.export import export_transformers, target_folder
 from mynah.fast_llama import supports
 from mynah.generation import generate
+from mynah.held_out import held_out_of_training, read_split
 from mynah.learner import Learner, fit
 from mynah.lora import adapter_size, add_adapter, copy_adapter, save_adapter
 from mynah.loss import post_nats
@@ -53,11 +52,6 @@ from mynah.watch import Nobody, Watch, bar
 
 _BUDGET = 1_024  # tokens judged at once
 _LONGEST = 1_000  # tokens of a held-out post that are judged
-
-
-def read_split(folder: RunFolder, config: DatasetConfig) -> Split:
-    """Return what a bot learns from and what it is judged by."""
-    return split(read_cleaned(folder.require(folder.cleaned)), config)
 
 
 def train_bot(
@@ -307,7 +301,7 @@ def report_bot(
     """
     watch = watch or Nobody()
     folder.require(folder.adapter)
-    parts = _held_out_of_training(folder)
+    parts = held_out_of_training(folder)
     with stage(folder, "report", config, [folder.cleaned, folder.adapter]) as made:
         with bar(watch, "Judging", config.samples + 2):
             report = _judge(folder, parts, config, generation, watch)
@@ -315,23 +309,6 @@ def report_bot(
         made["outputs"] = [folder.report]
         made["result"] = report.to_json()
     return report
-
-
-def _held_out_of_training(folder: RunFolder) -> Split:
-    """Return the split that the bot was trained on: any other would judge it by what it knows."""
-    trained = folder.stage_record("train")
-    if trained["inputs"].get(folder.cleaned.name) != hash_tree(folder.require(folder.cleaned)):
-        raise StageMissing(
-            f"The posts of bot '{folder.name}' have been cleaned anew since it was trained.",
-            hint=f"Run: mynah train {folder.name}",
-        )
-    parts = read_split(folder, build(DatasetConfig, trained["config"]["dataset"]))
-    if not parts.held_out:
-        raise SettingsError(
-            "There is no held-out post that training did not see, to judge the bot by.",
-            hint=f"Run: mynah train {folder.name} --held-out 0.1",
-        )
-    return parts
 
 
 def _judge(

@@ -84,6 +84,11 @@ class RunFolder:
         return self.root / "report.json"
 
     @property
+    def quiz(self) -> Path:
+        """Return how often people told the bot from the person."""
+        return self.root / "quiz.json"
+
+    @property
     def card(self) -> Path:
         """Return the model card."""
         return self.root / "README.md"
@@ -150,8 +155,8 @@ class RunFolder:
         write_json(self.run, run)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the bot for this process.
+    def lock(self, wait: float = 0.0) -> Iterator[None]:
+        """Hold the bot for this process; wait some seconds for another one to let go.
 
         Raises:
             BotBusy: another process holds it.
@@ -163,7 +168,7 @@ class RunFolder:
             guard = FileLock(self.root / ".lock")
         try:
             with storage_errors(self.root):
-                guard.acquire(timeout=0)
+                guard.acquire(timeout=wait)
         except Timeout as error:
             raise BotBusy(
                 f"Another process is working on bot '{self.name}'.",

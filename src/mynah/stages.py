@@ -29,13 +29,14 @@ from mynah.watch import Nobody, Watch, bar
 
 @contextmanager
 def stage(
-    folder: RunFolder, name: str, config: Any, inputs: Sequence[Path]
+    folder: RunFolder, name: str, config: Any, inputs: Sequence[Path], *, wait: float = 0.0
 ) -> Iterator[dict[str, Any]]:
     """Lock the bot, time the stage, and record settings, hashes and result when it ends well.
 
     The block fills the yielded dictionary: `result`, `outputs` (paths) and, where it likes, `top`.
+    A bot that another process holds is waited for, `wait` seconds at most.
     """
-    with folder.lock():
+    with folder.lock(wait):
         start = time.monotonic()
         made: dict[str, Any] = {"result": {}, "outputs": [], "top": {}, "inputs": {}}
         read = {path.name: hash_tree(path) for path in inputs}
@@ -131,6 +132,7 @@ def _forget_later_stages(folder: RunFolder) -> None:
         shutil.rmtree(path, ignore_errors=True)
     for path in (folder.cleaned, folder.dropped, folder.samples, folder.report, folder.card):
         path.unlink(missing_ok=True)
+    folder.quiz.unlink(missing_ok=True)
 
 
 def clean_posts(

@@ -34,6 +34,7 @@ class Verb(NamedTuple):
     description: str = ""
     arguments: tuple[Argument, ...] = ()
     stages: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()  # settings of those stages that do nothing here
 
 
 VERBS = (
@@ -102,6 +103,31 @@ VERBS = (
             (("--nearest",), {"action": "store_true", "help": "show the nearest real post"}),
         ),
         stages=("say",),
+    ),
+    Verb(
+        name="quiz",
+        help="real or bot? find out whether you can tell",
+        description="Shows pairs of a held-out post and one by the bot and asks which is real: "
+        "type 1 or 2, or q to stop early. Where there is no terminal, answers are read line by "
+        "line. With --json nothing is asked: the pairs come with a key.",
+        arguments=(_BOT,),
+        stages=("quiz", "say"),
+        without=("n", "allow_copies"),
+    ),
+    Verb(
+        name="who",
+        help="which bot would most likely have said this",
+        description="Compares what a text costs each bot, in bits. Without a text the bots are "
+        "tried on each other's held-out posts.",
+        arguments=(
+            (("text",), {"nargs": "?", "help": "what somebody said"}),
+            (
+                ("names",),
+                {"nargs": "*", "metavar": "bot", "help": "names of bots (default: all trained)"},
+            ),
+            (("--table",), {"action": "store_true", "help": "no text: all words name bots"}),
+        ),
+        stages=("who",),
     ),
     Verb(name="card", help="write the model card", arguments=(_BOT,)),
     Verb(
