@@ -246,8 +246,9 @@ def report_bot(
 
 def _held_out_of_training(folder: RunFolder) -> Split:
     """Return the split that the bot was trained on: any other would judge it by what it knows."""
+    cleaned = folder.require(folder.cleaned)
     trained = folder.stage_record("train")
-    if trained["inputs"].get(folder.cleaned.name) != hash_tree(folder.require(folder.cleaned)):
+    if trained["inputs"].get(cleaned.name) != hash_tree(cleaned):
         raise StageMissing(
             f"The posts of bot '{folder.name}' have been cleaned anew since it was trained.",
             hint=f"Run: mynah train {folder.name}",
