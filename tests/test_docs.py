@@ -139,15 +139,21 @@ def asked(verb: str, archive: Path, base: Path) -> list[object]:
         "train": ["ferryclerk", "--base", base, *QUICK],
         "report": ["ferryclerk", *FEW],
         "say": ["ferryclerk", "My dream is", "-n", 2, "--max-tokens", 16],
+        "takedown": ["ferryclerk", "--yes"],
+        "pull": ["ada/ferryclerk", "--name", "back"],
         "list": [],
     }.get(verb, ["ferryclerk"])
 
 
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_what_a_verb_prints_has_the_documented_keys(
-    verb: str, bot: RunFolder, small_archive: Path, tiny_base: Path
+    verb: str, bot: RunFolder, small_archive: Path, tiny_base: Path, request: pytest.FixtureRequest
 ) -> None:
     assert bot.name == "ferryclerk"
+    if verb in ("push", "takedown", "pull"):
+        request.getfixturevalue("hub")
+    if verb in ("takedown", "pull"):
+        assert mynah("push", bot.name).code == 0
     answer = mynah(verb, *asked(verb, small_archive, tiny_base), "--json")
     assert (answer.code, answer.err) == (0, "")
     jsonschema.validate(answer.json, schemas()[verb], cls=jsonschema.Draft202012Validator)
