@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from typing import Any
 os.environ |= {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_XET": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
     "NO_COLOR": "1",
@@ -18,8 +20,10 @@ os.environ |= {
 
 import pytest
 import torch
+from huggingface_hub import constants
 from hypothesis import settings
 
+import hub_server
 import tiny
 from mynah.config import DatasetConfig, GenerationConfig, ReportConfig, TrainingConfig
 from mynah.model import Base
@@ -166,3 +170,22 @@ def bot(tiny_bot: RunFolder, bots: Path) -> RunFolder:
 
     shutil.copytree(tiny_bot.root, bots / tiny_bot.name)
     return RunFolder(bots / tiny_bot.name)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_server.Hub]:
+    """Return a Hub on loopback, with ada logged in to it.
+
+    The client has read its settings when it was imported, so they are set anew in place.
+    """
+    for name, value in {
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_CACHE": str(tmp_path / "hub-cache"),
+        "HF_TOKEN_PATH": str(tmp_path / "token"),
+        "HF_STORED_TOKENS_PATH": str(tmp_path / "tokens"),
+    }.items():
+        monkeypatch.setattr(constants, name, value)
+    with hub_server.running() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_TOKEN", hub_server.ADA)
+        yield hub

@@ -236,7 +236,7 @@ def named(name: str) -> dict[str, Any]:
     ("name", "card"),
     [
         ("cyborg", lambda: card_text(cyborg(), None, [])),
-        ("single", lambda: card_text(single(), voice_report(), SAMPLES, preview=True)),
+        ("single", lambda: card_text(single(), voice_report(), SAMPLES, preview="preview.png")),
         ("cleaned", lambda: card_text(only_cleaned(), None, [])),
     ],
 )
@@ -332,17 +332,34 @@ def test_an_address_cannot_leave_its_brackets() -> None:
 def test_front_matter_is_what_the_hub_reads() -> None:
     from huggingface_hub import ModelCard
 
-    card = ModelCard(card_text(single(), voice_report(), SAMPLES, preview=True))
+    card = ModelCard(card_text(single(), voice_report(), SAMPLES, preview="preview.png"))
     data = card.data.to_dict()
     assert data["language"] == ["en", "no"]
     assert data["license"] == "apache-2.0"
     assert data["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert data["base_model_relation"] == "adapter"
-    assert (data["library_name"], data["pipeline_tag"]) == ("transformers", "text-generation")
-    assert {"mynah", "machine-generated"} <= set(data["tags"])
+    assert (data["library_name"], data["pipeline_tag"]) == ("peft", "text-generation")
+    assert {"mynah", "machine-generated", "machine-generated-text"} <= set(data["tags"])
     assert data["widget"] == [{"text": "My dream is"}]
     assert data["thumbnail"] == "preview.png"
     assert card.text.lstrip().startswith("# Ida")
+
+
+@pytest.mark.parametrize(
+    ("relation", "words", "call"),
+    [
+        ("finetune", "With transformers alone:", 'model="ida/lamp")'),
+        ("adapter", "With transformers and peft", 'model="ida/lamp", tokenizer="ida/lamp")'),
+    ],
+)
+def test_on_the_hub_the_card_says_how_to_have_the_bot_from_there(
+    relation: Any, words: str, call: str
+) -> None:
+    card = card_text(single(), None, [], relation=relation, repo="ida/lamp")
+    assert words in card and f'generator = pipeline("text-generation", {call}\n' in card
+    assert "```sh\nmynah pull ida/lamp --name keeper\nmynah say keeper" in card
+    library = front_matter(single(), relation=relation)["library_name"]
+    assert library == {"finetune": "transformers", "adapter": "peft"}[relation]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

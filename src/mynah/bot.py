@@ -11,6 +11,7 @@ from mynah.model import Base, Device, choose_device, load_base, load_model
 from mynah.run_folder import RunFolder
 
 FULL_WEIGHTS = "model.safetensors"
+_OWN_TOKENIZER = "tokenizer_config.json"
 
 
 def load_bot(folder: RunFolder, device: Device | None = None) -> Base:
@@ -21,8 +22,15 @@ def load_bot(folder: RunFolder, device: Device | None = None) -> Base:
         BaseError: the base here is not the one it was trained on.
     """
     folder.require(folder.adapter)
+    if is_whole(folder):
+        return load_base(str(folder.adapter), device or choose_device())
     base = load_bots_base(folder, device)
     return become(base, folder)
+
+
+def is_whole(folder: RunFolder) -> bool:
+    """Tell whether the weights stand for themselves, as those of a whole model that was pulled."""
+    return (folder.adapter / _OWN_TOKENIZER).exists()
 
 
 def load_bots_base(folder: RunFolder, device: Device | None = None) -> Base:
@@ -32,7 +40,7 @@ def load_bots_base(folder: RunFolder, device: Device | None = None) -> Base:
         BaseError: the base here is not the one it was trained on.
     """
     find_bots_base(folder)
-    name = folder.stage_record("train")["config"]["base"]
+    name = folder.learned()["config"]["base"]
     return load_base(name, device or choose_device())
 
 

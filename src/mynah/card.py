@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
@@ -59,7 +60,8 @@ def card_text(
     *,
     relation: Relation = "adapter",
     model: str | None = None,
-    preview: bool = False,
+    repo: str | None = None,
+    preview: str | None = None,
 ) -> str:
     """Return the model card of a bot.
 
@@ -78,8 +80,9 @@ def card_text(
         samples: rows of samples.jsonl, `{text, prompt, nearest: {text, overlap}}`; a copy, or one
             that was not compared, is not shown.
         relation: "finetune" for merged weights.
-        model: what the transformers snippet loads: a folder or a Hub id (default: the bot's name).
-        preview: preview.png stands beside the card.
+        model: the folder that the snippet for transformers loads (default: `repo`, or the name).
+        repo: where the card will stand on the Hub, as me/name.
+        preview: address of the share image.
     """
     return _template().render(
         front_matter=Markdown(dump(front_matter(run, relation=relation, preview=preview))),
@@ -92,7 +95,7 @@ def card_text(
         relation=relation,
         lineage=_lineage(run),
         diagram=Markdown(DIAGRAM),
-        **_commands(run, model),
+        **_commands(run, model, repo),
     )
 
 
@@ -102,19 +105,48 @@ def write_card(
     into: Path | None = None,
     relation: Relation = "adapter",
     model: str | None = None,
+    repo: str | None = None,
+    preview: str | None = None,
 ) -> Path:
-    """Write the card of a bot, and the diagram it shows, into its folder or another."""
+    """Write the card of a bot, and the diagram it shows, into its folder or another.
+
+    A bot that was pulled keeps the card that came with it: only there is told what it learned from.
+
+    Args:
+        folder: the bot's.
+        into: where to write (default: the bot's folder).
+        relation: see `card_text`.
+        model: see `card_text`.
+        repo: see `card_text`.
+        preview: address of the share image (default: preview.png, where it stands beside the card).
+    """
     root = into or folder.root
+    if folder.pulled_from:
+        return _carry(folder.card, root)
     report = read_json(folder.report) if folder.report.exists() else None
     samples = list(read_rows(folder.samples)) if folder.samples.exists() else []
-    preview = (root / folder.preview.name).exists()
+    if preview is None and (root / folder.preview.name).exists():
+        preview = folder.preview.name
     text = card_text(
-        folder.read_run(), report, samples, relation=relation, model=model, preview=preview
+        folder.read_run(),
+        report,
+        samples,
+        relation=relation,
+        model=model,
+        repo=repo,
+        preview=preview,
     )
     for name, content in ((DIAGRAM, diagram()), (folder.card.name, text)):
         with replacing(root / name) as file:
             file.write(content)
     return root / folder.card.name
+
+
+def _carry(card: Path, into: Path) -> Path:
+    target = into / card.name
+    if target.resolve() != card.resolve():
+        shutil.copy2(card, target)
+    return target
 
 
 def diagram() -> str:
@@ -142,7 +174,12 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         finalize=shown, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    return environment.from_string(_resource("card.md"))
+    return environment.from_string(standing_text())
+
+
+def standing_text() -> str:
+    """Return what every card says, whoever's it is."""
+    return _resource("card.md")
 
 
 def _resource(name: str) -> str:
@@ -306,12 +343,16 @@ def _copies(sample: Json) -> bool:
     return bool(nearest["overlap"] >= limits.copied_share or run >= limits.copied_words)
 
 
-def _commands(run: Json, model: str | None) -> Json:
+def _commands(run: Json, model: str | None, repo: str | None) -> Json:
     name = plain(run["name"])
+    pull = f"mynah pull {repo}" if repo else ""
+    if repo and not repo.endswith(f"/{name}"):
+        pull += f" --name {shlex.quote(name)}"
     return {
+        "pull": Markdown(pull),
         "say": Markdown(f'mynah say {shlex.quote(name)} "{PROMPT}"'),
         "export": Markdown(f"mynah export {shlex.quote(name)} --format transformers"),
-        "model": Markdown(json.dumps(plain(model or name), ensure_ascii=False)),
+        "model": Markdown(json.dumps(plain(model or repo or name), ensure_ascii=False)),
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import yaml
 
+from mynah.marking import SOURCE_TYPE
 from mynah.markup import plain
 
 Relation = Literal["adapter", "finetune"]
@@ -14,6 +15,9 @@ Json = dict[str, Any]
 
 PROMPT = "My dream is"
 SPOKEN = 0.05  # a language of fewer posts than this share is more likely a wrong guess
+
+MACHINE_MADE_TAGS = ("machine-generated", "machine-generated-text")
+MACHINE_MADE: Json = {"machine_generated": True, "digital_source_type": SOURCE_TYPE}
 
 # What the Hub accepts under `license`; any other is declared as "other" with its name.
 _LICENSES = re.compile(
@@ -23,7 +27,7 @@ _LICENSES = re.compile(
 )
 
 
-def front_matter(run: Json, *, relation: Relation = "adapter", preview: bool = False) -> Json:
+def front_matter(run: Json, *, relation: Relation = "adapter", preview: str | None = None) -> Json:
     """Return what the Hub reads of the card; what is not known is left out."""
     base = result_of(run, "train").get("base") or {}
     found = result_of(run, "clean").get("languages") or {}
@@ -32,22 +36,18 @@ def front_matter(run: Json, *, relation: Relation = "adapter", preview: bool = F
         **_license(base.get("license")),
         "base_model": base.get("hub_id"),
         "base_model_relation": relation if base.get("hub_id") else None,
-        "library_name": "transformers",
+        "library_name": "peft" if relation == "adapter" else "transformers",
         "pipeline_tag": "text-generation",
-        "tags": ["mynah", "machine-generated"],
+        "tags": ["mynah", *MACHINE_MADE_TAGS],
         "widget": [{"text": PROMPT}],
-        "thumbnail": "preview.png" if preview else None,
+        "thumbnail": preview,
         "mynah": {
             "bot": plain(run["name"]),
             "voices": [
                 {"handle": plain(account["handle"]), "name": plain(account.get("name") or "")}
                 for account in voices(run)
             ],
-            "machine_generated": True,
-            # The term that news agencies and picture libraries use for what a model made.
-            "digital_source_type": (
-                "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-            ),
+            **MACHINE_MADE,
         },
     }
     return {key: value for key, value in fields.items() if value}

@@ -9,10 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mynah.marking import MARK
 from mynah.run_folder import RunFolder, open_bot
 from mynah.terminal import (
     TerminalWatch,
+    confirm,
     print_counts,
+    print_files,
     print_post,
     print_reasons,
     print_report,
@@ -248,10 +251,14 @@ def do_card(arguments: argparse.Namespace, settings: Settings, bots: Path) -> di
     from mynah.card import write_card
 
     folder = _folder(bots, arguments.bot)
-    folder.require(folder.posts)
+    if origin := folder.pulled_from:
+        made = f"came from {origin}, and stays as it is"
+    else:
+        folder.require(folder.posts)
+        made = "is written"
     with folder.lock():
         path = write_card(folder)
-    _next(_watch(arguments), f"{path} is written.", f"mynah export {folder.name}")
+    _next(_watch(arguments), f"{path} {made}.", f"mynah export {folder.name}")
     return {"bot": folder.name, "card": str(path)}
 
 
@@ -263,6 +270,63 @@ def do_export(arguments: argparse.Namespace, settings: Settings, bots: Path) -> 
     target = export_bot(folder, settings["export"])
     _next(_watch(arguments), f"{target}/ holds the bot.", f"see How to use in {target}/README.md")
     return {"bot": folder.name, "format": settings["export"].format, "folder": str(target)}
+
+
+def do_push(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah push`."""
+    from mynah.hub import push_bot
+
+    watch = _watch(arguments)
+    folder = _folder(bots, arguments.bot)
+    dry = arguments.dry_run
+    pushed = push_bot(folder, settings["push"], settings["hub"], dry_run=dry, watch=watch)
+    if not arguments.json:
+        print_files([asdict(each) for each in pushed.files])
+    seen = "only you can see it" if pushed.private else "everybody can see it"
+    if dry:
+        _next(watch, f"Nothing was sent to {pushed.url}.", f"mynah push {folder.name}")
+    else:
+        _next(watch, f"{pushed.url}: {seen}.", f"mynah takedown {folder.name} deletes it again")
+    return {"bot": folder.name, "dry_run": dry, **asdict(pushed)}
+
+
+def do_takedown(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah takedown`."""
+    from mynah.hub import OUT_OF_REACH, published_at, take_down
+
+    watch = _watch(arguments)
+    folder = open_bot(bots, arguments.bot) if arguments.repo else _folder(bots, arguments.bot)
+    repo = published_at(folder, arguments.repo)
+    if not arguments.yes:
+        confirm(f"Delete {repo} from the Hub, with all its revisions?", "--yes")
+    take_down(folder, repo, settings["hub"])
+    watch.say(f"{repo} is deleted. Out of reach: {'; '.join(OUT_OF_REACH)}.")
+    return {"bot": folder.name, "repo": repo, "out_of_reach": list(OUT_OF_REACH)}
+
+
+def do_pull(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah pull`."""
+    from mynah.pull import pull_bot
+
+    watch = _watch(arguments)
+    pulled = pull_bot(
+        bots,
+        arguments.repo,
+        settings["hub"],
+        name=arguments.name,
+        replace=arguments.replace,
+        watch=watch,
+    )
+    folder = pulled.folder
+    _next(watch, f"{folder.root}/ holds the bot.", f"mynah say {folder.name}")
+    return {
+        "bot": folder.name,
+        "folder": str(folder.root),
+        "repo": pulled.repo,
+        "revision": pulled.revision,
+        "kind": pulled.kind,
+        "files": pulled.files,
+    }
 
 
 def do_list(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
@@ -321,4 +385,4 @@ def _show_counts(arguments: argparse.Namespace, folder: RunFolder) -> None:
 
 
 def _sample_row(sample: dict[str, Any]) -> dict[str, Any]:
-    return {key: sample[key] for key in ("text", "nearest", "drawn_again")}
+    return {**{key: sample[key] for key in ("text", "nearest", "drawn_again")}, **MARK}

@@ -207,6 +207,24 @@ def flock_settings(
     return replace(dataset, max_posts=posts, balance=False), replace(training, epochs=epochs)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PushConfig(Settings):
+    """How a bot is published."""
+
+    repo: str | None = setting(
+        None, "where to, as me/name (default: where it was pushed before, else your account)"
+    )
+    public: bool = setting(False, "let everybody see it; without this only you can")
+    adapter_only: bool = setting(False, "upload only what was learned, and name the base")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubConfig(Settings):
+    """How the Hugging Face Hub is spoken to."""
+
+    timeout: float = setting(120.0, "seconds to wait for an answer of the Hub", above=0)
+
+
 STAGES: dict[str, type[Any]] = {
     "fetch": FetchConfig,
     "clean": CleaningConfig,
@@ -217,6 +235,8 @@ STAGES: dict[str, type[Any]] = {
     "quiz": QuizConfig,
     "who": WhoConfig,
     "export": ExportConfig,
+    "push": PushConfig,
+    "hub": HubConfig,
 }
 
 

@@ -18,6 +18,14 @@
     ├── TrainingStopped        Ctrl-C: what was learned so far is saved
     ├── SettingsError          an unknown key, a value out of range
     ├── StorageError           disk full, folder not writable
+    ├── HubError               the Hugging Face Hub did not do what was asked
+    │   ├── NotLoggedIn        no login, or one that the Hub does not take
+    │   ├── NotAllowed         a login without the right to do this
+    │   ├── RepoNotFound       nothing of that name that this login may see
+    │   ├── RepoExists         the name is taken by something else
+    │   └── HubUnreachable     no network, time-out, trouble at the other end
+    ├── UnsafeUpload           a file to be published holds what must not be
+    ├── UnsafeDownload         a file of a repository that is not to be trusted
     └── ExtraMissing           an optional library is not installed
 
 Only `cli.main` catches; every foreign error is mapped where it enters.
@@ -104,6 +112,38 @@ class SettingsError(MynahError):
 
 class StorageError(MynahError):
     """The disk is full or the folder cannot be written."""
+
+
+class HubError(MynahError):
+    """The Hugging Face Hub did not do what was asked."""
+
+
+class NotLoggedIn(HubError):
+    """There is no login, or one that the Hub does not take."""
+
+
+class NotAllowed(HubError):
+    """The login may not do this."""
+
+
+class RepoNotFound(HubError):
+    """Nothing has that name, or this login may not see it."""
+
+
+class RepoExists(HubError):
+    """The name is taken by something that this bot did not push."""
+
+
+class HubUnreachable(HubError):
+    """There is no network, the Hub takes too long, or it has trouble of its own."""
+
+
+class UnsafeUpload(MynahError):
+    """A file that was to be published holds what must not be."""
+
+
+class UnsafeDownload(MynahError):
+    """A file of a repository is not to be trusted."""
 
 
 class ExtraMissing(MynahError):

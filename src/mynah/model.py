@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import pickle
 import shutil
 import sys
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from typing import Any
 import torch
 
 from mynah.bases import SEPARATOR, BaseInfo, cache_folder, find_base
-from mynah.errors import BaseError
+from mynah.errors import BaseError, UnsafeDownload
+from mynah.published import PICKLED
 from mynah.run_folder import replacing_folder, storage_errors
 
 
@@ -205,3 +207,69 @@ def copy_tokenizer(source: Path, target: Path) -> None:
             ("tokenizer", "vocab", "merges", "special_tokens", "chat_template")
         ):
             shutil.copy2(file, target / file.name)
+
+
+def adopt_model(source: Path, target: Path) -> None:
+    """Save a stranger's model anew: as safetensors, every weight accounted for, none of its code.
+
+    Raises:
+        UnsafeDownload: its pickle holds more than tensors.
+        BaseError: it is no language model, or weights of it are missing.
+    """
+    from safetensors import SafetensorError
+
+    tokenizer = load_tokenizer(source)
+    try:
+        with quiet_transformers():
+            model, missing = _assemble(source)
+            tokenizer.save_pretrained(target)
+            model.save_pretrained(target)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise _no_model(type(error).__name__) from error
+    if missing:
+        raise _no_model(f"{missing} of its weights are missing")
+
+
+def _assemble(source: Path) -> tuple[Any, int]:
+    """Return the model of the settings and weights in a folder, and how many weights it lacks."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False, local_files_only=True)
+    with torch.device("meta"):  # only to learn which class it is
+        kind = type(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
+    model, found = kind.from_pretrained(
+        None, config=config, state_dict=_state(source), output_loading_info=True
+    )
+    return model, len(found["missing_keys"])
+
+
+def _no_model(reason: str) -> BaseError:
+    return BaseError(
+        f"What came cannot be read as a language model ({reason}).",
+        hint="Mynah pulls what transformers has saved: config.json, weights and tokenizer.",
+    )
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    """Return the weights in a folder; of a pickle torch takes the tensors and runs nothing."""
+    from safetensors.torch import load_file
+
+    state: dict[str, Any] = {}
+    for file in sorted(folder.glob("model*.safetensors")):
+        state |= load_file(file)
+    if state:
+        return state
+    try:
+        state = torch.load(folder / PICKLED, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _unsafe(PICKLED) from error
+    if not isinstance(state, dict) or not all(torch.is_tensor(each) for each in state.values()):
+        raise _unsafe(PICKLED)
+    return state
+
+
+def _unsafe(name: str) -> UnsafeDownload:
+    return UnsafeDownload(
+        f"{name} holds more than numbers, so it was not read.",
+        hint="Leave it alone, and report it on its page.",
+    )

@@ -44,6 +44,11 @@ def replace(text: str) -> tuple[str, dict[str, int]]:
     return text, found
 
 
+def emails(text: str) -> list[str]:
+    """Return the e-mail addresses in a text."""
+    return [text[start:end] for start, end in _emails(text)]
+
+
 def _fill(text: str, ranges: list[Range], placeholder: str) -> str:
     for start, end in reversed(ranges):
         text = text[:start] + placeholder + text[end:]

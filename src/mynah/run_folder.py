@@ -116,11 +116,31 @@ class RunFolder:
                 hint="Make one: mynah make <archive>",
             )
         if not path.exists():
+            if origin := self.pulled_from:
+                raise StageMissing(
+                    f"Bot '{self.name}' was pulled from {origin}, and no {path.name} came with it.",
+                    hint=f"What works without it: mynah say {self.name}",
+                )
             verb = _WRITER.get(path.name, "make")
             raise StageMissing(
                 f"Bot '{self.name}' has no {path.name} yet.", hint=f"Run: mynah {verb} {self.name}"
             )
         return path
+
+    @property
+    def pulled_from(self) -> str | None:
+        """Return the repository that the bot was pulled from; None for one that was made here."""
+        record = self.read_run()["stages"].get("pull")
+        return str(record["result"]["repo"]) if record else None
+
+    def learned(self) -> dict[str, Any]:
+        """Return the record that says which base the weights belong to.
+
+        Raises:
+            StageMissing: the bot has neither been trained nor pulled.
+        """
+        pulled: dict[str, Any] | None = self.read_run()["stages"].get("pull")
+        return pulled or self.stage_record("train")
 
     def read_run(self) -> dict[str, Any]:
         """Return run.json, or an empty lineage before the first stage."""

@@ -10,6 +10,7 @@ from mynah.config import EngineName, GenerationConfig
 from mynah.copying import CopyIndex
 from mynah.engines import open_engine
 from mynah.generation import Engine, generate, with_seed
+from mynah.marking import MARK
 from mynah.records import Generation
 from mynah.run_folder import RunFolder, write_rows
 from mynah.stages import stage
@@ -29,7 +30,10 @@ def say_posts(
     folder: RunFolder, prompt: str, config: GenerationConfig, *, watch: Watch | None = None
 ) -> Talk:
     """Load the bot and let it talk; samples.jsonl is written when the last post is drawn."""
-    engine = open_engine(folder, engine_for(config), watch or Nobody())
+    watch = watch or Nobody()
+    engine = open_engine(folder, engine_for(config), watch)
+    if not folder.cleaned.exists():
+        watch.say("The posts it learned from are not here, so copies of them go unnoticed.")
     started = talk(engine, folder, prompt, config)
 
     def kept() -> Iterator[Generation]:
@@ -62,10 +66,14 @@ def talk(engine: Engine, folder: RunFolder, prompt: str, config: GenerationConfi
 def _write_samples(
     folder: RunFolder, samples: list[Generation], config: GenerationConfig, talk: Talk
 ) -> None:
-    """Write samples.jsonl: each post with its prompt, seed, settings and nearest real post."""
+    """Write samples.jsonl: each post with its prompt, seed, settings and nearest real post.
+
+    Each says that a machine made it.
+    """
     settings = asdict(replace(config, seed=talk.seed))
     with stage(folder, "say", config, [folder.adapter]) as made:
-        write_rows(folder.samples, ({**asdict(each), "settings": settings} for each in samples))
+        shared = {"settings": settings, **MARK}
+        write_rows(folder.samples, ({**asdict(each), **shared} for each in samples))
         made["outputs"] = [folder.samples]
         made["config"] = settings
         made["result"] = {"posts": len(samples), "seed": talk.seed, "engine": talk.engine}

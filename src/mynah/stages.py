@@ -116,7 +116,7 @@ def _counted(fetched: Fetched, watch: Watch) -> Iterator[Post]:
 
 
 def _refuse_existing(folder: RunFolder, replace: bool) -> None:
-    if folder.posts.exists() and not replace:
+    if (folder.posts.exists() or folder.run.exists()) and not replace:
         raise BotExists(
             f"There is a bot '{folder.name}' already.",
             hint="Choose another --name, make it anew with --replace, "

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 from rich.text import Text
 
+from mynah.errors import SettingsError
+
 _LINE_SECONDS = 15.0  # between two lines where there is no terminal to draw a bar on
 
 
@@ -114,6 +116,29 @@ def print_report(report: Mapping[str, Any]) -> None:
         f"Copied: of {copied['samples']} posts drawn; without the copy guard "
         f"{copied['unguarded']:.1%}. The person: posts it never saw against those it did."
     )
+
+
+def print_files(files: Sequence[Mapping[str, Any]]) -> None:
+    """Show what goes up, with its size and whether it has changed."""
+    shown = Table("file", box=None, pad_edge=False)
+    shown.add_column("bytes", justify="right")
+    shown.add_column("since the last push")
+    for row in files:
+        shown.add_row(Text(row["file"]), f"{row['bytes']:,}", row["change"])
+    out().print(shown)
+
+
+def confirm(question: str, flag: str) -> None:
+    """Ask on the terminal whether to go on.
+
+    Raises:
+        SettingsError: the answer is not yes, or there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise SettingsError(f"{question} There is no terminal to ask on.", hint=f"Add {flag}.")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise SettingsError("Nothing was done.", hint=f"Answer y, or add {flag}.")
 
 
 def print_post(text: str, nearest: Mapping[str, Any] | None, verbose: bool) -> None:

@@ -136,5 +136,40 @@ VERBS = (
         arguments=(_BOT,),
         stages=("export",),
     ),
+    Verb(
+        name="push",
+        help="publish the bot on your Hugging Face account, private by default",
+        description="Upload the bot to your own account on the Hugging Face Hub, with the login of "
+        "its client (HF_TOKEN, or `hf auth login`). Every file is checked first: posts, tokens, "
+        "e-mail addresses and paths never leave. The second time only what has changed is sent.",
+        arguments=(
+            _BOT,
+            (("--dry-run",), {"action": "store_true", "help": "check and list, send nothing"}),
+        ),
+        stages=("push", "hub"),
+    ),
+    Verb(
+        name="takedown",
+        help="delete the bot from the Hub again",
+        arguments=(
+            _BOT,
+            (
+                ("--repo",),
+                {"metavar": "NAME", "help": "what to delete (default: where it was pushed)"},
+            ),
+            (("--yes",), {"action": "store_true", "help": "do not ask"}),
+        ),
+        stages=("hub",),
+    ),
+    Verb(
+        name="pull",
+        help="bring a bot back from the Hub, or one of huggingtweets",
+        arguments=(
+            (("repo",), {"help": "me/name on the Hub"}),
+            (("--name",), {"help": "name of the bot here (default: that of the repository)"}),
+            _REPLACE,
+        ),
+        stages=("hub",),
+    ),
     Verb(name="list", help="show the bots in the folder"),
 )
