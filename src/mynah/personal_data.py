@@ -44,6 +44,13 @@ def replace(text: str) -> tuple[str, dict[str, int]]:
     return text, found
 
 
+def find(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the letters and figures of each personal datum, however it is spaced."""
+    for kind in KINDS:
+        for start, end in _FINDERS[kind](text):
+            yield kind, re.sub(r"[\s().\-/–]", "", text[start:end]).casefold()
+
+
 def _fill(text: str, ranges: list[Range], placeholder: str) -> str:
     for start, end in reversed(ranges):
         text = text[:start] + placeholder + text[end:]
