@@ -52,7 +52,7 @@ def _add_verb(verbs: Any, verb: Verb, whole: bool) -> None:
         from mynah.flags import add_flags
 
         parser.add_argument("--settings", metavar="FILE", help="TOML file, one table a stage")
-        add_flags(parser, verb.stages)
+        add_flags(parser, verb.stages, verb.without)
 
 
 # Read by libraries when they are first loaded; what the person has set stays.

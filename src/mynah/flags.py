@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -12,9 +12,17 @@ from mynah.config import STAGES, build, without_none
 from mynah.errors import SettingsError
 
 
-def add_flags(parser: argparse.ArgumentParser, stages: Sequence[str]) -> None:
-    """Add a flag for every setting of `stages`; one that several stages have is added once."""
-    seen: set[str] = set()
+def add_flags(
+    parser: argparse.ArgumentParser, stages: Sequence[str], without: Collection[str] = ()
+) -> None:
+    """Add a flag for every setting of `stages`; one that several stages have is added once.
+
+    Args:
+        parser: what gets them.
+        stages: whose settings.
+        without: settings that do nothing here.
+    """
+    seen = set(without)
     for stage in stages:
         group = parser.add_argument_group(f"settings of {stage}")
         hints = get_type_hints(STAGES[stage])
@@ -34,8 +42,10 @@ def _add_flag(group: Any, name: str, hint: Any, default: Any, words: str) -> Non
         options["action"] = argparse.BooleanOptionalAction if default is None else "store_true"
     elif get_origin(kind) is Literal:
         options["choices"] = get_args(kind)
-    elif get_origin(kind) is tuple:
+    elif get_origin(kind) is tuple and get_args(kind)[0] is float:
         options.update(type=_numbers, metavar="N,N")
+    elif get_origin(kind) is tuple:
+        options.update(nargs="+", metavar="SOURCE")
     else:
         options.update(type=kind, metavar={int: "N", float: "X", str: "NAME"}[kind])
     group.add_argument(*spelled, **options)

@@ -1,39 +1,30 @@
-"""The stages that need the model: train, report, export. See `stages` for the others."""
+"""The stages that change or write a model: train, export. See `judging` for the report."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mynah.bot import FULL_WEIGHTS, become, load_bot, load_bots_base
+from mynah.bot import FULL_WEIGHTS, load_bot
 from mynah.cleaning import read_cleaned
 from mynah.config import (
     DatasetConfig,
     ExportConfig,
-    GenerationConfig,
-    ReportConfig,
     TrainingConfig,
-    build,
 )
-from mynah.copying import CopyIndex
 from mynah.curriculum import Curriculum, encode, packed, post_by_post
 from mynah.dataset import Split, split, voice_weights
-from mynah.engines import open_engine
-from mynah.errors import SettingsError, StageMissing
-from mynah.evaluation import VoiceReport, compare, count_copies, judge
+from mynah.errors import SettingsError
 from mynah.export import export_transformers, target_folder
-from mynah.generation import generate
 from mynah.lora import add_adapter, save_adapter
-from mynah.loss import post_nats
 from mynah.model import Base, load_base, quiet_transformers
 from mynah.plan import Plan, make_plan
 from mynah.run_folder import (
     RunFolder,
-    hash_tree,
     read_json,
     replacing_folder,
     write_json,
@@ -49,9 +40,6 @@ from mynah.training import (
     trained_parameters,
 )
 from mynah.watch import Nobody, Watch, bar
-
-_BUDGET = 1_024  # tokens judged at once
-_LONGEST = 1_000  # tokens of a held-out post that are judged
 
 
 def read_split(folder: RunFolder, config: DatasetConfig) -> Split:
@@ -219,75 +207,6 @@ def _training_result(
     }
 
 
-def report_bot(
-    folder: RunFolder,
-    config: ReportConfig,
-    generation: GenerationConfig,
-    *,
-    watch: Watch | None = None,
-) -> VoiceReport:
-    """Judge the bot on its held-out posts; write report.json.
-
-    Raises:
-        StageMissing: the posts have been cleaned anew since the training.
-        SettingsError: no post was held out.
-    """
-    watch = watch or Nobody()
-    folder.require(folder.adapter)
-    parts = _held_out_of_training(folder)
-    with stage(folder, "report", config, [folder.cleaned, folder.adapter]) as made:
-        with bar(watch, "Judging", config.samples + 2):
-            report = _judge(folder, parts, config, generation, watch)
-        write_json(folder.report, report.to_json())
-        made["outputs"] = [folder.report]
-        made["result"] = report.to_json()
-    return report
-
-
-def _held_out_of_training(folder: RunFolder) -> Split:
-    """Return the split that the bot was trained on: any other would judge it by what it knows."""
-    trained = folder.stage_record("train")
-    if trained["inputs"].get(folder.cleaned.name) != hash_tree(folder.require(folder.cleaned)):
-        raise StageMissing(
-            f"The posts of bot '{folder.name}' have been cleaned anew since it was trained.",
-            hint=f"Run: mynah train {folder.name}",
-        )
-    parts = read_split(folder, build(DatasetConfig, trained["config"]["dataset"]))
-    if not parts.held_out:
-        raise SettingsError(
-            "There is no held-out post that training did not see, to judge the bot by.",
-            hint=f"Run: mynah train {folder.name} --held-out 0.1",
-        )
-    return parts
-
-
-def _judge(
-    folder: RunFolder,
-    parts: Split,
-    config: ReportConfig,
-    generation: GenerationConfig,
-    watch: Watch,
-) -> VoiceReport:
-    texts = [example.text for example in parts.held_out]
-    base = load_bots_base(folder)
-    rows = encode(base.tokenizer, texts, base.separator, min(_LONGEST, base.context - 1))
-    untouched = post_nats(base.model, rows, base.separator, _BUDGET).tolist()
-    watch.advance(1, "the base on held-out posts")
-    bot = become(base, folder)
-    learned = post_nats(bot.model, rows, bot.separator, _BUDGET).tolist()
-    watch.advance(2, "the bot on held-out posts")
-    bits = compare(untouched, learned, texts, config)
-    learned_from = CopyIndex([example.text for example in parts.train])
-    samples = []
-    wanted = replace(generation, n=config.samples)
-    engine = open_engine(folder, generation.engine, watch, bot=bot)
-    for sample in generate(engine, "", wanted, learned_from, seed=config.seed):
-        samples.append(sample)
-        watch.advance(len(samples) + 2, "posts to judge copying by")
-    copied = count_copies(samples, texts, learned_from, generation)
-    return VoiceReport(verdict=judge(bits, copied), bits_per_byte=bits, copied=copied)
-
-
 def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
     """Write the bot in another format; return where it is."""
     target = target_folder(folder, config)
@@ -302,7 +221,6 @@ def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
 __all__ = [
     "FULL_WEIGHTS",
     "export_bot",
-    "report_bot",
     "saved_settings",
     "train_bot",
 ]

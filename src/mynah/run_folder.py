@@ -27,6 +27,7 @@ _WRITER = {
     "cleaned.jsonl": "clean",
     "adapter": "train",
     "report.json": "report",
+    "report.html": "report",
     "README.md": "card",
     "model": "export",
 }
@@ -82,6 +83,11 @@ class RunFolder:
     def report(self) -> Path:
         """Return the voice report."""
         return self.root / "report.json"
+
+    @property
+    def page(self) -> Path:
+        """Return the voice report as a page with plots."""
+        return self.root / "report.html"
 
     @property
     def card(self) -> Path:

@@ -34,6 +34,7 @@ class Verb(NamedTuple):
     description: str = ""
     arguments: tuple[Argument, ...] = ()
     stages: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()  # settings of those stages that do nothing here
 
 
 VERBS = (
@@ -76,9 +77,10 @@ VERBS = (
     ),
     Verb(
         name="report",
-        help="judge the bot: what it learned, what it copies",
+        help="judge the bot: what it learned, what it copies, who can tell",
         arguments=(_BOT,),
         stages=("report", "say"),
+        without=("n",),
     ),
     Verb(
         name="say",
