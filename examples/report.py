@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from mynah.config import GenerationConfig, ReportConfig
-from mynah.model_stages import report_bot
+from mynah.judging import report_bot
 from mynah.run_folder import RunFolder
 
 report = report_bot(RunFolder(Path(sys.argv[1])), ReportConfig(samples=20), GenerationConfig())

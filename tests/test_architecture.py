@@ -19,7 +19,8 @@ SOURCES = sorted(Path(mynah.__file__).parent.rglob("*.py"))
 CONFIG = "config.py"
 HEAVY = {
     *("accelerate", "ftfy", "gguf", "huggingface_hub", "jinja2", "numpy", "phonenumbers"),
-    *("py3langid", "rich", "safetensors", "stdnum", "tokenizers", "torch", "transformers", "yaml"),
+    *("markovify", "matplotlib", "py3langid", "rapidfuzz", "rich", "sacrebleu", "safetensors"),
+    *("scipy", "sklearn", "stdnum", "tokenizers", "torch", "transformers", "yaml"),
 }
 
 

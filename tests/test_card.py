@@ -31,6 +31,8 @@ from mynah.card import (
 )
 from mynah.card_metadata import front_matter, spoken
 from mynah.dataset import joined_name
+from mynah.evaluation.figure import Figure
+from mynah.evaluation.report import sections
 from mynah.markup import escaped, link, plain
 from mynah.run_folder import RunFolder, write_json, write_rows
 
@@ -161,6 +163,30 @@ def single() -> dict[str, Any]:
 
 
 def voice_report() -> dict[str, Any]:
+    shared: dict[str, Any] = {"main": True, "n": 119}
+    gain = Figure(
+        name="gain",
+        label="Fewer bits than the base",
+        unit="percent",
+        better="higher",
+        value=24.449,
+        interval=(22.9, 25.8),
+        floors={"base": 0.0, "few_shot": 18.2},
+        **shared,
+    )
+    told = Figure(
+        name="detectability",
+        label="Told apart by a classifier",
+        unit="ratio",
+        better="half",
+        value=0.781,
+        interval=(0.73, 0.83),
+        floors={"base": 0.981, "few_shot": 0.9, "markov": 0.612},
+        ceiling=0.58,
+        **shared,
+    )
+    exact = Figure(name="exact", label="Word for word", unit="share", better="person", value=0.0)
+    made = sections({"learned": (gain,), "voice": (told,), "copying": (exact,)})
     return {
         "verdict": "A clear voice, and its own words.",
         "bits_per_byte": {
@@ -171,6 +197,7 @@ def voice_report() -> dict[str, Any]:
             "posts": 119,
         },
         "copied": {"bot": 0.0, "unguarded": 0.07, "person": 0.034, "samples": 100},
+        "sections": [section.to_json() for section in made],
     }
 
 
@@ -452,6 +479,40 @@ def test_the_report_in_words() -> None:
     assert "The bot needs 24.4 % fewer than its base (95 % interval: 22.9 to 25.8 % fewer)." in card
     assert "Of the 100 posts drawn to check, 0.0 % repeat" in card
     assert "Of the held-out posts, 3.4 % repeat" in card
+
+
+def test_the_main_figures_stand_between_floor_and_ceiling() -> None:
+    tables = rendered(card_text(single(), voice_report(), [])).tables
+    [figures] = [table for table in tables if table[0][0] == "Figure"]
+    assert figures == [
+        ["Figure", "Bot", "95 %", "Base", "Base, shown posts", "Markov chain", "Person", "n"],
+        [
+            "Fewer bits than the base",
+            "24.4 %",
+            "22.9 to 25.8 %",
+            "0.0 %",
+            "18.2 %",
+            "–",
+            "–",
+            "119",
+        ],
+        [
+            "Told apart by a classifier",
+            "0.78",
+            "0.73 to 0.83",
+            "0.98",
+            "0.90",
+            "0.61",
+            "0.58",
+            "119",
+        ],
+    ]
+
+
+def test_a_report_without_held_out_posts_has_a_card_too() -> None:
+    report = voice_report() | {"bits_per_byte": None}
+    card = card_text(single(), report, [])
+    assert "A clear voice" in card and "than its base" not in card
 
 
 def test_a_report_that_is_no_success_is_told_as_it_is() -> None:

@@ -22,7 +22,7 @@ def test_make_tells_the_whole_story(small_archive: Path, tiny_base: Path, bots: 
     answer = mynah("make", small_archive, "--base", tiny_base, *QUICK, *FEW)
     assert answer.code == 0, answer.err
     assert "downloaded" in answer.out and "kept" in answer.out and "130" in answer.out
-    assert "bits per byte" in answer.out and "copied" in answer.out
+    assert "Bits per byte" in answer.out and "Copied, as shown" in answer.out
     assert "Estimate:" in answer.err and "Estimate:" not in answer.out
     assert answer.err.splitlines()[-1].endswith("Next: mynah say ferryclerk")
     assert len((bots / "ferryclerk" / "samples.jsonl").read_text("utf-8").splitlines()) == 2
@@ -53,7 +53,8 @@ def test_every_verb_alone(small_archive: Path, tiny_base: Path, bots: Path) -> N
     trained = mynah("train", "ana", "--base", tiny_base, *QUICK, "--json").json
     assert trained["bot"] == "ana" and trained["posts"] == 117 and "losses" not in trained
     report = mynah("report", "ana", "--samples", "3", "--max-tokens", "16", "--json").json
-    assert list(report) == ["verdict", "bits_per_byte", "copied"]
+    assert list(report)[:4] == ["verdict", "bits_per_byte", "copied", "person_repeats"]
+    assert list(report)[4:] == ["texts", "sections", "seconds", "processor_seconds"]
     assert list(report["bits_per_byte"]) == ["base", "bot", "gain_percent", "interval", "posts"]
     assert json.loads((bots / "ana" / "report.json").read_text("utf-8")) == report
     said = mynah("say", "ana", "My dream is", "-n", "2", "--seed", "7", "--json").json

@@ -22,7 +22,9 @@ from mynah.copying import words_of
 from mynah.dataset import bot_kind, joined_name
 from mynah.markup import Markdown, link, plain, shown, table
 from mynah.records import read_rows
-from mynah.run_folder import RunFolder, read_json, replacing
+from mynah.report_file import read_report
+from mynah.run_folder import RunFolder, replacing
+from mynah.wording import COLUMNS, main_figures, table_of
 
 DIAGRAM = "pipeline.svg"  # stands beside the card: an embedded picture is blocked by most viewers
 SHOWN = 5  # samples on the card
@@ -74,9 +76,7 @@ def card_text(
             used) and `train.result`: `{base: {name, hub_id, license, languages, sha256}, recipe,
             dtype, dtype_reason, device, trained_parameters, posts, held_out, tokens, steps, epochs,
             learning_rate, batch_tokens, rank, seed, data_seed}`; a result wins over a config.
-        report: report.json: `{verdict, bits_per_byte: {base, bot, gain_percent, interval, posts},
-            copied: {bot, unguarded, person, samples}}`; interval in per cent of gain, copied as
-            shares of 1.
+        report: report.json, see docs/json.md: of its figures, those marked `main` are shown.
         samples: rows of samples.jsonl, `{text, prompt, nearest: {text, overlap}}`; a copy, or one
             that was not compared, is not shown.
         relation: "finetune" for merged weights.
@@ -123,7 +123,7 @@ def write_card(
     root = into or folder.root
     if folder.pulled_from:
         return _carry(folder.card, root)
-    report = read_json(folder.report) if folder.report.exists() else None
+    report = read_report(folder)
     samples = list(read_rows(folder.samples)) if folder.samples.exists() else []
     if preview is None and (root / folder.preview.name).exists():
         preview = folder.preview.name
@@ -309,14 +309,13 @@ def duration(seconds: float | None) -> str:
 
 
 def _voice(report: Json) -> Json:
-    bits, copied = report["bits_per_byte"], report.get("copied") or {}
-    values = [f"{bits[model]:.3f}" for model in ("base", "bot")]
+    bits, copied = report.get("bits_per_byte") or {}, report.get("copied") or {}
     interval: list[float] = bits.get("interval") or []
     return {
         "verdict": report.get("verdict"),
         "posts": bits.get("posts"),
-        "table": table(["Held-out posts", "Base", "Bot"], [["Bits per byte", *values]]),
-        "gain": _less(bits["gain_percent"]),
+        "table": _figures(report),
+        "gain": _less(bits["gain_percent"]) if bits else "",
         "interval": " to ".join(f"{end:.1f}" for end in interval),
         "chance": bool(interval) and interval[0] <= 0 <= interval[1],
         "samples": copied.get("samples"),
@@ -324,6 +323,13 @@ def _voice(report: Json) -> Json:
         "unguarded": _percent(copied.get("unguarded")),
         "repeated": _percent(copied.get("person")),
     }
+
+
+def _figures(report: Json) -> Markdown:
+    """Return the main figures as a table, floors and ceiling beside each."""
+    rows = table_of(main_figures(report), without=("excess",))
+    header = [COLUMNS[name] for name in rows[0]] if rows else []
+    return table(header, [list(row.values()) for row in rows])
 
 
 def _less(percent: float) -> str:

@@ -49,7 +49,7 @@ def do_make(arguments: argparse.Namespace, settings: Settings, bots: Path) -> di
     )
     folder, report = made.folder, made.report.to_json()
     if not arguments.json:
-        print_report(report)
+        print_report(report, whole=False)
         print()
         for sample in made.samples:
             print_post(sample.text, None, verbose=False)
@@ -146,14 +146,15 @@ def do_flock(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
 
 def do_report(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
     """Carry out `mynah report`."""
-    from mynah.model_stages import report_bot
+    from mynah.judging import report_bot
 
     watch = _watch(arguments)
     folder = _folder(bots, arguments.bot)
     report = report_bot(folder, settings["report"], settings["say"], watch=watch).to_json()
     if not arguments.json:
         print_report(report)
-    _next(watch, f"{folder.report} is written.", f"mynah say {folder.name}")
+    wrote = f"{folder.report} and {folder.page.name} are written."
+    _next(watch, wrote, f"mynah say {folder.name}")
     return report
 
 
@@ -353,7 +354,7 @@ def _bot_row(folder: RunFolder) -> dict[str, Any]:
         "bot": folder.name,
         "accounts": [account["handle"] for account in run["accounts"]],
         "stages": list(run["stages"]),
-        "gain_percent": report.get("bits_per_byte", {}).get("gain_percent"),
+        "gain_percent": (report.get("bits_per_byte") or {}).get("gain_percent"),
     }
 
 

@@ -163,8 +163,20 @@ class GenerationConfig(Settings):
 class ReportConfig(Settings):
     """How a bot is judged."""
 
-    samples: int = setting(100, "generations to judge copying by", least=1)
-    resamples: int = setting(1_000, "bootstrap resamples for the 95 % interval", least=1)
+    samples: int = setting(200, "posts that the bot draws to be judged by", least=1)
+    floor_samples: int = setting(60, "posts that the base draws, and the Markov chain", least=0)
+    judged: int = setting(200, "most held-out posts that are judged", least=1)
+    shown: int = setting(30, "posts that the base is shown, to see what that alone does", least=0)
+    extracted: int = setting(100, "training posts that the bot is to complete", least=0)
+    others: tuple[str, ...] | None = setting(
+        None, "posts of other authors to compare with (default: the sample accounts)"
+    )
+    other_posts: int = setting(90, "how many posts of other authors", least=0)
+    style_model: str | None = setting(
+        None, "style embedding, a folder or a Hub id (default: profiles of characters)"
+    )
+    mauve: bool = setting(False, "work out MAUVE too; it needs the extra mynah[mauve]")
+    resamples: int = setting(1_000, "bootstrap resamples for the 95 % intervals", least=1)
     seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)
 
 
@@ -274,8 +286,11 @@ def _of_type(hint: Any, name: str, value: Any) -> Any:
     if get_origin(hint) is Literal:
         fits, wanted = value in get_args(hint), " or ".join(get_args(hint))
     elif get_origin(hint) is tuple:
-        fits = isinstance(value, list | tuple) and all(map(_is_number, value))
-        value, wanted = tuple(value) if fits else value, "a list of numbers"
+        numbers = get_args(hint)[0] is float
+        inside = _is_number if numbers else _is_text
+        fits = isinstance(value, list | tuple) and all(map(inside, value))
+        wanted = "a list of numbers" if numbers else "a list of texts"
+        value = tuple(value) if fits else value
     else:
         fits = _is_number(value) if hint is float else type(value) is hint
         wanted = _WORDS[hint]
@@ -286,6 +301,10 @@ def _of_type(hint: Any, name: str, value: Any) -> Any:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float)
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
 
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}

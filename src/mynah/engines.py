@@ -58,6 +58,36 @@ def open_engine(
     return _open_torch(folder, watch, bot, reason)
 
 
+def open_base(folder: RunFolder, wanted: EngineName, base: Base) -> Engine:
+    """Return the untouched base of a bot, ready to talk.
+
+    Args:
+        folder: the bot's.
+        wanted: which engine; without llama.cpp it is torch.
+        base: as torch has loaded it.
+    """
+    from mynah.llama_cpp import LlamaCppMissing
+
+    gguf = find_bots_base(folder).gguf
+    if gguf is not None and wanted != "torch":
+        try:
+            return _in_llama(gguf)
+        except (LlamaCppMissing, ValueError):
+            pass
+    from mynah.torch_engine import TorchEngine
+
+    return TorchEngine(base)
+
+
+def _in_llama(gguf: Path, adapter: Path | None = None) -> LlamaEngine:
+    from mynah.llama_cpp import Model
+    from mynah.llama_engine import LlamaEngine
+
+    model = Model(gguf, adapter)
+    [separator] = model.encode(SEPARATOR, special=True)
+    return LlamaEngine(model, separator)
+
+
 def _open_torch(folder: RunFolder, watch: Watch, bot: Base | None, reason: str) -> Engine:
     from mynah.bot import load_bot
     from mynah.torch_engine import TorchEngine
@@ -73,8 +103,7 @@ def open_llama(folder: RunFolder) -> LlamaEngine:
     Raises:
         LlamaCannot: the reason why not.
     """
-    from mynah.llama_cpp import LlamaCppMissing, Model
-    from mynah.llama_engine import LlamaEngine
+    from mynah.llama_cpp import LlamaCppMissing
 
     if not (folder.adapter / _ADAPTER).exists():
         raise LlamaCannot("all of its weights were trained, there is no adapter")
@@ -82,11 +111,9 @@ def open_llama(folder: RunFolder) -> LlamaEngine:
     if base.gguf is None:
         raise LlamaCannot(f"base '{base.info.name}' has no GGUF file")
     try:
-        model = Model(*_speech_files(folder, base.gguf, base.info.sha256))
-        [separator] = model.encode(SEPARATOR, special=True)
+        return _in_llama(*_speech_files(folder, base.gguf, base.info.sha256))
     except (LlamaCppMissing, ValueError, KeyError) as error:
         raise LlamaCannot(str(error)) from error
-    return LlamaEngine(model, separator)
 
 
 def _speech_files(folder: RunFolder, gguf: Path, base: str) -> tuple[Path, Path]:

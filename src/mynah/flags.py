@@ -42,8 +42,10 @@ def _add_flag(group: Any, name: str, hint: Any, default: Any, words: str) -> Non
         options["action"] = argparse.BooleanOptionalAction if default is None else "store_true"
     elif get_origin(kind) is Literal:
         options["choices"] = get_args(kind)
-    elif get_origin(kind) is tuple:
+    elif get_origin(kind) is tuple and get_args(kind)[0] is float:
         options.update(type=_numbers, metavar="N,N")
+    elif get_origin(kind) is tuple:
+        options.update(nargs="+", metavar="SOURCE")
     else:
         options.update(type=kind, metavar={int: "N", float: "X", str: "NAME"}[kind])
     group.add_argument(*spelled, **options)

@@ -100,6 +100,10 @@ class _Task:
             return False
         return draft.tracker.read(self.prompt + self.said(draft)) >= self.config.copied_words
 
+    def ends_line(self, token: int) -> bool:
+        """Tell whether a post is over with a token: it is one line."""
+        return "\n" in self.engine.decode([token])
+
     def take(self, draft: _Draft, ended: bool) -> bool:
         """Keep the better of this whole draw and those before; tell whether to stop drawing."""
         text = self.prompt + self.said(draft).rstrip()
@@ -176,7 +180,9 @@ def _draw(
             over.append((row, True))
             continue
         draft.ids.append(token)
-        if task.copies(draft):
+        if task.ends_line(token):
+            over.append((row, True))
+        elif task.copies(draft):
             draft.drop()
             over.append((row, None))
         elif len(draft.ids) >= config.max_tokens:

@@ -14,23 +14,43 @@ def read_split(folder: RunFolder, config: DatasetConfig) -> Split:
     return split(read_cleaned(folder.require(folder.cleaned)), config)
 
 
-def held_out_of_training(folder: RunFolder) -> Split:
-    """Return the split that the bot was trained on: any other would judge it by what it knows.
+def split_of_training(folder: RunFolder) -> Split:
+    """Return the split that a bot was trained on: any other would judge it by what it knows.
+
+    No post is left on the held-out side where a person only repeats themselves.
 
     Raises:
         StageMissing: the posts have been cleaned anew since the training.
-        SettingsError: no post was held out.
+        SettingsError: none was held out.
     """
+    cleaned = folder.require(folder.cleaned)
     trained = folder.stage_record("train")
-    if trained["inputs"].get(folder.cleaned.name) != hash_tree(folder.require(folder.cleaned)):
+    if trained["inputs"].get(cleaned.name) != hash_tree(cleaned):
         raise StageMissing(
             f"The posts of bot '{folder.name}' have been cleaned anew since it was trained.",
             hint=f"Run: mynah train {folder.name}",
         )
-    parts = read_split(folder, build(DatasetConfig, trained["config"]["dataset"]))
+    dataset = build(DatasetConfig, trained["config"]["dataset"])
+    if not dataset.held_out:
+        raise _nothing_held_out(folder)
+    return read_split(folder, dataset)
+
+
+def held_out_of_training(folder: RunFolder) -> Split:
+    """Return the split that a bot was trained on, with at least one post that is new to it.
+
+    Raises:
+        StageMissing: the posts have been cleaned anew since the training.
+        SettingsError: there is none.
+    """
+    parts = split_of_training(folder)
     if not parts.held_out:
-        raise SettingsError(
-            f"Bot '{folder.name}' has no held-out post that training did not see, to be judged by.",
-            hint=f"Run: mynah train {folder.name} --held-out 0.1",
-        )
+        raise _nothing_held_out(folder)
     return parts
+
+
+def _nothing_held_out(folder: RunFolder) -> SettingsError:
+    return SettingsError(
+        f"Bot '{folder.name}' has no held-out post that training did not see, to be judged by.",
+        hint=f"Run: mynah train {folder.name} --held-out 0.1",
+    )

@@ -297,17 +297,26 @@ class Pace:
 class Context:
     """Texts side by side in a model, each with its own tokens and positions."""
 
-    def __init__(self, model: Model, *, texts: int, length: int) -> None:
-        """Take the memory that `texts` texts of `length` tokens need."""
+    def __init__(self, model: Model, *, texts: int, length: int, shared: int = 0) -> None:
+        """Take the memory that texts need.
+
+        Args:
+            model: what reads them.
+            texts: how many.
+            length: most tokens of each.
+            shared: tokens that all begin with. They are kept once, where each text otherwise has
+                memory of its own; but then every text looks past the tokens of all others.
+        """
         self._c, self._model = library(), model
         settings = self._c.llama_context_default_params()
-        settings.n_ctx, settings.n_seq_max = texts * length, texts
+        settings.n_ctx, settings.n_seq_max = shared + texts * (length - shared), texts
+        settings.kv_unified = shared > 0
         settings.n_batch = settings.n_ubatch = max(AT_ONCE, texts)
         self._pace = Pace(_processors())
         settings.flash_attn_type = 1  # on, which is faster from ten texts upwards
         self.handle = self._c.llama_init_from_model(model.handle, settings)
         if not self.handle:
-            raise MemoryError(f"llama.cpp found no room for {texts * length:,} tokens")
+            raise MemoryError(f"llama.cpp found no room for {settings.n_ctx:,} tokens")
         self._memory = self._c.llama_get_memory(self.handle)
         if model.adapter:
             self._c.llama_set_adapters_lora(self.handle, model.adapter, 1, c_float(1.0))

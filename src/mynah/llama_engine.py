@@ -8,6 +8,7 @@ from mynah.llama_cpp import AT_ONCE, Context, Model
 from mynah.sampling import Logits
 
 _PROMPT = 0  # the text that the others begin as
+_LONG = 200  # tokens of a beginning from which on it is kept once for all texts
 
 
 class LlamaEngine:
@@ -29,7 +30,9 @@ class LlamaEngine:
 
     def begin(self, start: Sequence[int], rows: int, length: int) -> LlamaRows:
         """Return rows that all begin with `start` and grow to `length` tokens at most."""
-        return LlamaRows(Context(self.model, texts=rows + 1, length=length), start, rows)
+        shared = len(start) if len(start) > _LONG else 0
+        context = Context(self.model, texts=rows + 1, length=length, shared=shared)
+        return LlamaRows(context, start, rows)
 
 
 class LlamaRows:

@@ -103,17 +103,22 @@ def post_nats(model: Any, rows: Sequence[Sequence[int]], filler: int, budget: in
     body = body_of(model, int8=False)
     order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
     nats = torch.zeros(len(rows), dtype=torch.float32)
-    for group in _groups(order, rows, budget):
+    for group in groups(order, rows, budget):
         ids, targets = pad([rows[at] for at in group], filler)
-        nats[group] = _row_nats(model, body, ids.to(model.device), targets.to(model.device)).cpu()
+        hidden = body(ids.to(model.device))
+        nats[group] = row_nats(model, hidden, targets.to(model.device)).cpu()
     return nats
 
 
-def _row_nats(model: Any, body: Body, ids: Tensor, targets: Tensor) -> Tensor:
-    """Return the sum of cross-entropies of each row, exact in fp32, [rows]."""
-    hidden = body(ids)
-    head = model.get_output_embeddings()
-    real = targets != IGNORE
+def row_nats(model: Any, hidden: Tensor, targets: Tensor) -> Tensor:
+    """Return the sum of cross-entropies of each row, exact in fp32, [rows].
+
+    Args:
+        model: whose head goes from a hidden state to logits.
+        hidden: [rows, tokens, width].
+        targets: [rows, tokens], IGNORE where padded.
+    """
+    head, real = model.get_output_embeddings(), targets != IGNORE
     flat, wanted = hidden[real], targets[real]
     pieces = [
         nn.functional.cross_entropy(
@@ -128,7 +133,8 @@ def _row_nats(model: Any, body: Body, ids: Tensor, targets: Tensor) -> Tensor:
     return spread.sum(dim=1)
 
 
-def _groups(order: list[int], rows: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
+def groups(order: Sequence[int], rows: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
+    """Return rows in groups of no more than `budget` padded tokens, in the order given."""
     groups: list[list[int]] = [[]]
     for at in order:
         group = groups[-1]

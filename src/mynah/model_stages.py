@@ -1,4 +1,4 @@
-"""The stages that need the model: train, report, export. See `stages` for the others."""
+"""The stages that change or write a model: train, export. See `judging` for the report."""
 
 from __future__ import annotations
 
@@ -9,28 +9,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mynah.bot import FULL_WEIGHTS, become, load_bot, load_bots_base
+from mynah.bot import FULL_WEIGHTS, load_bot
 from mynah.calibration import Estimate, calibrate, estimate
 from mynah.config import (
     DatasetConfig,
     ExportConfig,
-    GenerationConfig,
-    ReportConfig,
     TrainingConfig,
 )
-from mynah.copying import CopyIndex
 from mynah.curriculum import Curriculum, encode, packed, post_by_post
 from mynah.dataset import Split, lengths, voice_weights
-from mynah.engines import open_engine
 from mynah.errors import SettingsError
-from mynah.evaluation import VoiceReport, compare, count_copies, judge
 from mynah.export import export_transformers, target_folder
 from mynah.fast_llama import supports
-from mynah.generation import generate
-from mynah.held_out import held_out_of_training, read_split
+from mynah.held_out import read_split
 from mynah.learner import Learner, fit
 from mynah.lora import adapter_size, add_adapter, copy_adapter, save_adapter
-from mynah.loss import post_nats
 from mynah.model import Base, load_base, quiet_transformers
 from mynah.plan import Machine, Plan, make_plan
 from mynah.run_folder import (
@@ -49,9 +42,6 @@ from mynah.training import (
     trained_parameters,
 )
 from mynah.watch import Nobody, Watch, bar
-
-_BUDGET = 1_024  # tokens judged at once
-_LONGEST = 1_000  # tokens of a held-out post that are judged
 
 
 def train_bot(
@@ -286,58 +276,6 @@ def _training_result(
     }
 
 
-def report_bot(
-    folder: RunFolder,
-    config: ReportConfig,
-    generation: GenerationConfig,
-    *,
-    watch: Watch | None = None,
-) -> VoiceReport:
-    """Judge the bot on its held-out posts; write report.json.
-
-    Raises:
-        StageMissing: the posts have been cleaned anew since the training.
-        SettingsError: no post was held out.
-    """
-    watch = watch or Nobody()
-    folder.require(folder.adapter)
-    parts = held_out_of_training(folder)
-    with stage(folder, "report", config, [folder.cleaned, folder.adapter]) as made:
-        with bar(watch, "Judging", config.samples + 2):
-            report = _judge(folder, parts, config, generation, watch)
-        write_json(folder.report, report.to_json())
-        made["outputs"] = [folder.report]
-        made["result"] = report.to_json()
-    return report
-
-
-def _judge(
-    folder: RunFolder,
-    parts: Split,
-    config: ReportConfig,
-    generation: GenerationConfig,
-    watch: Watch,
-) -> VoiceReport:
-    texts = [example.text for example in parts.held_out]
-    base = load_bots_base(folder)
-    rows = encode(base.tokenizer, texts, base.separator, min(_LONGEST, base.context - 1))
-    untouched = post_nats(base.model, rows, base.separator, _BUDGET).tolist()
-    watch.advance(1, "the base on held-out posts")
-    bot = become(base, folder)
-    learned = post_nats(bot.model, rows, bot.separator, _BUDGET).tolist()
-    watch.advance(2, "the bot on held-out posts")
-    bits = compare(untouched, learned, texts, config)
-    learned_from = CopyIndex([example.text for example in parts.train])
-    samples = []
-    wanted = replace(generation, n=config.samples)
-    engine = open_engine(folder, generation.engine, watch, bot=bot)
-    for sample in generate(engine, "", wanted, learned_from, seed=config.seed):
-        samples.append(sample)
-        watch.advance(len(samples) + 2, "posts to judge copying by")
-    copied = count_copies(samples, texts, learned_from, generation)
-    return VoiceReport(verdict=judge(bits, copied), bits_per_byte=bits, copied=copied)
-
-
 def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
     """Write the bot in another format; return where it is."""
     target = target_folder(folder, config)
@@ -352,7 +290,6 @@ def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
 __all__ = [
     "FULL_WEIGHTS",
     "export_bot",
-    "report_bot",
     "saved_settings",
     "train_bot",
 ]

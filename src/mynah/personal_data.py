@@ -49,6 +49,13 @@ def emails(text: str) -> list[str]:
     return [text[start:end] for start, end in _emails(text)]
 
 
+def find(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the letters and figures of each personal datum, however it is spaced."""
+    for kind in KINDS:
+        for start, end in _FINDERS[kind](text):
+            yield kind, re.sub(r"[\s().\-/–]", "", text[start:end]).casefold()
+
+
 def _fill(text: str, ranges: list[Range], placeholder: str) -> str:
     for start, end in reversed(ranges):
         text = text[:start] + placeholder + text[end:]

@@ -18,7 +18,8 @@ from mynah.config import (
 )
 from mynah.errors import SettingsError
 from mynah.evaluation import VoiceReport
-from mynah.model_stages import report_bot, train_bot
+from mynah.judging import report_bot
+from mynah.model_stages import train_bot
 from mynah.records import Generation
 from mynah.run_folder import RunFolder
 from mynah.speaking import say_posts

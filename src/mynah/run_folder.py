@@ -27,6 +27,7 @@ _WRITER = {
     "cleaned.jsonl": "clean",
     "adapter": "train",
     "report.json": "report",
+    "report.html": "report",
     "README.md": "card",
     "model": "export",
 }
@@ -87,6 +88,11 @@ class RunFolder:
     def quiz(self) -> Path:
         """Return how often people told the bot from the person."""
         return self.root / "quiz.json"
+
+    @property
+    def page(self) -> Path:
+        """Return the voice report as a page with plots."""
+        return self.root / "report.html"
 
     @property
     def card(self) -> Path:

@@ -130,7 +130,8 @@ def _forget_later_stages(folder: RunFolder) -> None:
         folder.run.unlink()
     for path in (folder.checkpoints, folder.adapter, folder.model):
         shutil.rmtree(path, ignore_errors=True)
-    for path in (folder.cleaned, folder.dropped, folder.samples, folder.report, folder.card):
+    shown = (folder.samples, folder.report, folder.page, folder.card)
+    for path in (folder.cleaned, folder.dropped, *shown):
         path.unlink(missing_ok=True)
     folder.quiz.unlink(missing_ok=True)
 

@@ -14,7 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mynah.errors import SettingsError
+from mynah.wording import COLUMNS, main_figures, table_of
 
+# Short heads of columns: a terminal is 80 letters wide.
+_HEADS = {"few_shot": "shown", "markov": "Markov", "excess": "more"}
 _LINE_SECONDS = 15.0  # between two lines where there is no terminal to draw a bar on
 
 
@@ -101,21 +104,38 @@ def print_reasons(dropped: Sequence[Any], examples: int) -> None:
     out().print(shown)
 
 
-def print_report(report: Mapping[str, Any]) -> None:
-    """Show the voice report."""
-    bits, copied = report["bits_per_byte"], report["copied"]
-    low, high = bits["interval"]
-    shown = Table("", "base", "bot", "person", box=None, pad_edge=False)
-    shown.add_row("bits per byte", f"{bits['base']:.3f}", f"{bits['bot']:.3f}", "")
-    shown.add_row("copied", "", f"{copied['bot']:.1%}", f"{copied['person']:.1%}")
+def print_report(report: Mapping[str, Any], *, whole: bool = True) -> None:
+    """Show the voice report: the verdict, then all figures by section, or the main ones."""
     out().print(Text(report["verdict"]))
+    if not whole:
+        print_figures("", main_figures(report), without=("n", "excess"))
+        return
+    for section in report["sections"]:
+        print_figures(section["title"], section["figures"])
+        for figure in section["figures"]:
+            if figure["value"] is None:
+                out().print(Text(f"{figure['label']}: {figure['why']}"))
+
+
+def print_figures(
+    title: str, figures: Sequence[Mapping[str, Any]], without: Sequence[str] = ("n",)
+) -> None:
+    """Show figures as a table, floors and ceiling beside each."""
+    rows = table_of(figures, without=without, short=True)
+    if not rows:
+        return
+    shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in rows[0]:
+        first = name == "label"
+        shown.add_column(
+            Text(title if first else _HEADS.get(name, COLUMNS[name])),
+            justify="left" if first else "right",
+            no_wrap=not first,  # figures stay whole, labels may fold
+        )
+    for row in rows:
+        shown.add_row(*map(Text, row.values()))
+    out().print()
     out().print(shown)
-    out().print(
-        f"Bits: {bits['gain_percent']:.1f} % fewer than the base (95 %: {low:.1f} to {high:.1f}), "
-        f"on {bits['posts']} posts it never saw.\n"
-        f"Copied: of {copied['samples']} posts drawn; without the copy guard "
-        f"{copied['unguarded']:.1%}. The person: posts it never saw against those it did."
-    )
 
 
 def print_files(files: Sequence[Mapping[str, Any]]) -> None:

@@ -11,6 +11,8 @@ import torch
 from mynah.model import Base
 from mynah.sampling import Logits
 
+_CACHED = 8_192  # tokens of all rows together whose keys and values are kept at once
+
 
 class TorchEngine:
     """A loaded bot, its adapter merged."""
@@ -34,7 +36,7 @@ class TorchEngine:
 
     def begin(self, start: Sequence[int], rows: int, length: int) -> TorchRows:
         """Return rows that all begin with `start`; torch makes room for them as they grow."""
-        return TorchRows(self.bot, start, rows)
+        return TorchRows(self.bot, start, min(rows, max(1, _CACHED // length)))
 
 
 class TorchRows:

@@ -90,9 +90,10 @@ VERBS = (
     ),
     Verb(
         name="report",
-        help="judge the bot: what it learned, what it copies",
+        help="judge the bot: what it learned, what it copies, who can tell",
         arguments=(_BOT,),
         stages=("report", "say"),
+        without=("n",),
     ),
     Verb(
         name="say",

@@ -1,0 +1,34 @@
+"""The voice report as it lies in a bot's folder, with what people found in the quiz."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mynah.errors import BotError
+from mynah.evaluation.human import with_human
+from mynah.run_folder import RunFolder, read_json
+
+_QUIZ = "quiz.json"
+
+
+def read_report(folder: RunFolder) -> dict[str, Any] | None:
+    """Return report.json, the quiz's figure in it as it stands now; None before the report.
+
+    Raises:
+        BotError: a file is damaged, or of another version.
+    """
+    if not folder.report.exists():
+        return None
+    report = read_json(folder.report)
+    if "sections" not in report:
+        raise BotError(
+            f"{folder.report} is not of this version.",
+            hint=f"Write it anew: mynah report {folder.name}",
+        )
+    return report | {"sections": with_human(report["sections"], read_quiz(folder))}
+
+
+def read_quiz(folder: RunFolder) -> dict[str, Any] | None:
+    """Return quiz.json: the score of everybody who played; None where nobody has."""
+    path = folder.root / _QUIZ
+    return read_json(path) if path.exists() else None
