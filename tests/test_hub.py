@@ -22,7 +22,7 @@ from tiny import Answer, mynah
 REPO = "ada/ferryclerk"
 PUBLISHED = {
     *("README.md", "config.json", "generation_config.json", "model.safetensors", "pipeline.svg"),
-    *("report.json", "tokenizer.json", "tokenizer_config.json"),
+    *("report.html", "report.json", "tokenizer.json", "tokenizer_config.json"),
 }
 ADAPTER = PUBLISHED - {"config.json", "model.safetensors"} | {
     *("adapter_config.json", "adapter_model.safetensors"),

@@ -28,6 +28,7 @@ def test_a_finished_bot_has_every_file_and_its_lineage_holds(tiny_bot: RunFolder
         "dropped.jsonl",
         "adapter",
         "report.json",
+        "report.html",
         "samples.jsonl",
         "README.md",
         "pipeline.svg",

@@ -27,11 +27,11 @@ from mynah.generation import Engine, generate
 from mynah.held_out import split_of_training
 from mynah.model import Base
 from mynah.others import other_posts
-from mynah.page import write_page
+from mynah.page import write_report
 from mynah.prompted import Prompted, fitting
 from mynah.records import Generation, read_posts, read_rows
 from mynah.report_file import read_quiz
-from mynah.run_folder import RunFolder, write_json
+from mynah.run_folder import RunFolder
 from mynah.stages import stage
 from mynah.style_model import load_style_model
 from mynah.torch_engine import TorchEngine
@@ -87,8 +87,7 @@ def report_bot(
             )
             report = assemble(findings, generation, config, clock.part)
         report = replace(report, seconds=clock.seconds, processor_seconds=clock.processor_seconds)
-        write_json(folder.report, report.to_json())
-        write_page(folder)
+        write_report(folder, report.to_json())
         made["outputs"] = [folder.report, folder.page]
         made["result"] = report.summary()
     return report

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mynah.plots import plots
-from mynah.report_file import read_report
-from mynah.run_folder import RunFolder, replacing
+from mynah.report_file import read_report, with_quiz
+from mynah.run_folder import RunFolder, replacing, write_json
 from mynah.wording import COLUMNS, NOTHING, best, main_figures, table_of
 
 Json = dict[str, Any]
@@ -22,6 +23,16 @@ def write_page(folder: RunFolder) -> Path:
     with replacing(folder.page) as text:
         text.write(page_text(folder.read_run(), report))
     return folder.page
+
+
+def write_report(folder: RunFolder, report: Json) -> None:
+    """Write report.json and its page: both, or neither where the disk is full."""
+    text = page_text(folder.read_run(), with_quiz(folder, report))
+    with replacing(folder.page) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+        write_json(folder.report, report)
 
 
 def page_text(run: Json, report: Json) -> str:

@@ -13,6 +13,7 @@ from mynah.engines import open_engine
 from mynah.errors import BotError, SettingsError
 from mynah.generation import Engine
 from mynah.held_out import held_out_of_training
+from mynah.page import write_page
 from mynah.plain_text import one_line
 from mynah.quiz import Pair, Round, Score, mark, next_seed, pair_up, total
 from mynah.run_folder import RunFolder, hash_tree, now, read_json, write_json
@@ -157,5 +158,7 @@ def keep_round(folder: RunFolder, quiz: Quiz, answers: Sequence[int]) -> Score:
         summed = total(rounds)
         rows = [asdict(each) for each in rounds]
         write_json(folder.quiz, {"rounds": rows, **summed.to_json(), "adapter": quiz.adapter})
+        if folder.page.exists():
+            write_page(folder)  # what people said stands there too
         made["outputs"], made["result"] = [folder.quiz], summed.to_json()
     return summed

@@ -25,6 +25,11 @@ def read_report(folder: RunFolder) -> dict[str, Any] | None:
             f"{folder.report} is not of this version.",
             hint=f"Write it anew: mynah report {folder.name}",
         )
+    return with_quiz(folder, report)
+
+
+def with_quiz(folder: RunFolder, report: dict[str, Any]) -> dict[str, Any]:
+    """Return a report with what people said in the quiz, if they did."""
     return report | {"sections": with_human(report["sections"], read_quiz(folder))}
 
 
