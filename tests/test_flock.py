@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import tiny
 from conftest import tiny_recipe
-from mynah.config import DatasetConfig, TrainingConfig, flock_settings
+from mynah.config import DatasetConfig, FetchConfig, TrainingConfig, flock_settings
 from mynah.dataset import Example, blend, lengths
 from mynah.errors import BotNotFound, SettingsError, StageMissing
 from mynah.held_out import read_split
@@ -115,10 +115,11 @@ def test_a_stopped_training_does_not_go_on_from_another_flock(
 
 
 def test_a_flock_looks_once_at_some_posts_of_each_unless_told_otherwise() -> None:
-    dataset, training = flock_settings(DatasetConfig(), TrainingConfig())
-    assert (dataset.max_posts, training.epochs, dataset.balance) == (500, 1.0, False)
-    dataset, training = flock_settings(DatasetConfig(max_posts=7), TrainingConfig(epochs=3.0))
-    assert (dataset.max_posts, training.epochs) == (7, 3.0)
+    fetch, dataset, training = flock_settings(FetchConfig(), DatasetConfig(), TrainingConfig())
+    assert (fetch.max_posts, training.epochs, dataset.unbalanced) == (500, 1.0, True)
+    chosen = FetchConfig(max_posts=7), DatasetConfig(), TrainingConfig(epochs=3.0)
+    fetch, _, training = flock_settings(*chosen)
+    assert (fetch.max_posts, training.epochs) == (7, 3.0)
 
 
 def test_no_voice_of_a_flock_is_read_twice() -> None:
@@ -126,9 +127,3 @@ def test_no_voice_of_a_flock_is_read_twice() -> None:
     examples += [Example(text="a word or two", author="little")]
     mixed = blend(examples, seed=0, weights=lengths(examples))
     assert sorted(mixed, key=repr) == sorted(examples, key=repr)
-
-
-def test_only_the_newest_posts_of_an_account_are_read(bot: RunFolder) -> None:
-    every = read_split(bot, DatasetConfig())
-    some = read_split(bot, DatasetConfig(max_posts=5))
-    assert some.train == every.train[-5:] and some.held_out == every.held_out

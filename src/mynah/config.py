@@ -98,10 +98,7 @@ class DatasetConfig(Settings):
     max_post_tokens: int = setting(
         160, "longest example, in tokens; a longer post is cut there", least=1
     )
-    max_posts: int | None = setting(
-        None, "most posts to learn from of each account: the newest", least=1
-    )
-    balance: bool = setting(True, "bring the voices of a blend to the same length")
+    unbalanced: bool = setting(False, "leave the voices of a blend as long as they are")
     weights: tuple[float, ...] | None = setting(None, "weight of each voice of a blend, as 2,1,1")
 
 
@@ -212,11 +209,15 @@ _FLOCK_POSTS, _FLOCK_EPOCHS = 500, 1.0
 
 
 def flock_settings(
-    dataset: DatasetConfig, training: TrainingConfig
-) -> tuple[DatasetConfig, TrainingConfig]:
+    fetch: FetchConfig, dataset: DatasetConfig, training: TrainingConfig
+) -> tuple[FetchConfig, DatasetConfig, TrainingConfig]:
     """Return the settings of a flock: those given, and where nothing was chosen, a flock's own."""
-    posts, epochs = dataset.max_posts or _FLOCK_POSTS, training.epochs or _FLOCK_EPOCHS
-    return replace(dataset, max_posts=posts, balance=False), replace(training, epochs=epochs)
+    posts, epochs = fetch.max_posts or _FLOCK_POSTS, training.epochs or _FLOCK_EPOCHS
+    return (
+        replace(fetch, max_posts=posts),
+        replace(dataset, unbalanced=True),
+        replace(training, epochs=epochs),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,7 @@ def split(posts: Iterable[CleanPost], config: DatasetConfig) -> Split:
     for author, own in by_author(posts).items():
         examples = [Example(text=post.text, author=author) for post in own]
         cut = len(examples) - count_held_out(len(examples), config)
-        train += examples[max(0, cut - (config.max_posts or cut)) : cut]
+        train += examples[:cut]
         held_out += examples[cut:]
     seen = {example.text for example in train}
     unseen = tuple(example for example in held_out if example.text not in seen)

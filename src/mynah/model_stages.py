@@ -165,7 +165,7 @@ def prepare(
         copy_adapter(base.model, find_flock(folder, config.flock, base, plan).adapter)
     authors = [row["handle"] for row in folder.read_run()["accounts"]]
     weights = voice_weights(authors, dataset.weights)
-    if weights is None and not dataset.balance:
+    if weights is None and dataset.unbalanced:
         weights = lengths(parts.train)
     lessons = post_by_post(parts.train, rows, plan, weights)
     learner = fit(base, rows, plan)

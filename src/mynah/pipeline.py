@@ -60,10 +60,10 @@ def train_flock(
 ) -> RunFolder:
     """Teach one base the posts of many accounts, for bots to start from."""
     recipe = recipe or Recipe()
-    folder = fetch_posts(bots, sources, recipe.fetch, name=name, replace=replace, watch=watch)
+    fetch, dataset, training = flock_settings(recipe.fetch, recipe.dataset, recipe.train)
+    folder = fetch_posts(bots, sources, fetch, name=name, replace=replace, watch=watch)
     clean_posts(folder, recipe.clean, watch=watch)
     on_cleaned(folder)
-    dataset, training = flock_settings(recipe.dataset, recipe.train)
     train_bot(folder, training, dataset, watch=watch)
     return folder
 
