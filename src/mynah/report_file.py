@@ -6,9 +6,7 @@ from typing import Any
 
 from mynah.errors import BotError
 from mynah.evaluation.human import with_human
-from mynah.run_folder import RunFolder, read_json
-
-_QUIZ = "quiz.json"
+from mynah.run_folder import RunFolder, hash_tree, read_json
 
 
 def read_report(folder: RunFolder) -> dict[str, Any] | None:
@@ -34,6 +32,12 @@ def with_quiz(folder: RunFolder, report: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_quiz(folder: RunFolder) -> dict[str, Any] | None:
-    """Return quiz.json: the score of everybody who played; None where nobody has."""
-    path = folder.root / _QUIZ
-    return read_json(path) if path.exists() else None
+    """Return quiz.json: the score of everybody who played; None where nobody has.
+
+    Rounds that were played with other weights say nothing of the bot as it is.
+    """
+    if not folder.quiz.exists():
+        return None
+    quiz = read_json(folder.quiz)
+    played = quiz.get("adapter")
+    return quiz if played is None or played == hash_tree(folder.adapter) else None

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mynah import intervals
 from mynah.config import ReportConfig
 from mynah.evaluation.figure import Interval
 
 Numbers = NDArray[np.float64]
-_Z = 1.959964  # of the normal distribution, 95 % on both sides
 
 
 def drawn(size: int, config: ReportConfig, *, stream: int = 0) -> NDArray[np.int64]:
@@ -82,14 +82,8 @@ def ratio_draws(top: Any, bottom: Any, config: ReportConfig, *, stream: int = 0)
 
 
 def wilson(hits: int, size: int) -> Interval | None:
-    """Return the interval of a share of `hits` in `size`."""
-    if not size:
-        return None
-    share, wide = hits / size, _Z**2 / size
-    middle = share + wide / 2
-    spread = _Z * sqrt(share * (1 - share) / size + wide / size / 4)
-    low, high = (middle - spread) / (1 + wide), (middle + spread) / (1 + wide)
-    return max(low, 0.0) if hits else 0.0, min(high, 1.0) if hits < size else 1.0
+    """Return the interval of a share of `hits` in `size`; None where nothing was counted."""
+    return intervals.wilson(hits, size) if size else None
 
 
 def newcombe(first: tuple[int, int], second: tuple[int, int]) -> Interval | None:
