@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Quiet twice: errors only.
 INSTALL := $(BIN)/python -m pip install --quiet --quiet
 
-.PHONY: help demo test check docs bench bench-startup bench-importing bench-training bench-say clean
+.PHONY: help demo test check docs bench bench-startup bench-importing bench-train bench-scaling bench-say clean
 .DELETE_ON_ERROR:
 
 help:
@@ -39,15 +39,18 @@ check: $(VENV)/.dev
 docs: $(VENV)/.mynah
 	$(BIN)/python docs/generate_cli.py
 
-bench: bench-startup bench-importing bench-training bench-say
+bench: bench-startup bench-importing bench-train bench-scaling bench-say
 
 bench-startup bench-importing: bench-%: bench/%.py $(VENV)/.mynah
 	$(BIN)/python $<
 
 # A quick look; the figures in docs/recipes.md come from more posts and seeds.
-bench-training: bench/training.py $(VENV)/.base $(BUILD)/archives
+bench-train: bench/training.py $(VENV)/.base $(BUILD)/archives
 	$(BIN)/python $< --posts 300 --seeds 1 --contenders original,quick,normal \
 	  $(BUILD)/archives/burntside.zip
+
+bench-scaling: bench/scaling.py $(VENV)/.base
+	$(BIN)/python $< --sizes 300,600,1500 $(ACCOUNTS)
 
 bench-say: bench/speech.py $(VENV)/.base
 	$(BIN)/python $<
