@@ -9,7 +9,7 @@ from typing import Any
 
 from mynah.plots import plots
 from mynah.report_file import read_report, with_quiz
-from mynah.run_folder import RunFolder, replacing, write_json
+from mynah.run_folder import RunFolder, now, replacing, write_json
 from mynah.wording import COLUMNS, NOTHING, best, main_figures, table_of
 
 Json = dict[str, Any]
@@ -27,7 +27,9 @@ def write_page(folder: RunFolder) -> Path:
 
 def write_report(folder: RunFolder, report: Json) -> None:
     """Write report.json and its page: both, or neither where the disk is full."""
-    text = page_text(folder.read_run(), with_quiz(folder, report))
+    run = folder.read_run()
+    run["stages"]["report"] = {"at": now()}  # not yet on record
+    text = page_text(run, with_quiz(folder, report))
     with replacing(folder.page) as file:
         file.write(text)
         file.flush()
