@@ -19,7 +19,17 @@ SOURCES = sorted(Path(mynah.__file__).parent.rglob("*.py"))
 CONFIG = "config.py"
 HEAVY = {
     *("accelerate", "ftfy", "gguf", "huggingface_hub", "jinja2", "numpy", "phonenumbers"),
-    *("py3langid", "rich", "safetensors", "stdnum", "tokenizers", "torch", "transformers", "yaml"),
+    *(
+        "py3langid",
+        "rich",
+        "safetensors",
+        "stdnum",
+        "tokenizers",
+        "torch",
+        "trackio",
+        "transformers",
+    ),
+    *("wandb", "yaml"),
 }
 
 

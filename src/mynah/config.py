@@ -18,6 +18,7 @@ from mynah.errors import SettingsError
 Recipe = Literal["mynah", "huggingtweets"]
 Effort = Literal["quick", "normal", "best"]
 EngineName = Literal["auto", "torch", "llama"]
+TrackerName = Literal["trackio", "wandb", "none"]
 Config = TypeVar("Config")
 
 LARGEST_SEED = 2**63 - 1  # what torch takes
@@ -159,6 +160,13 @@ class ReportConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackingConfig(Settings):
+    """Who keeps a record of the runs."""
+
+    tracker: TrackerName = setting("trackio", "trackio (on this machine), wandb, or none")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportConfig(Settings):
     """How a bot leaves."""
 
@@ -173,6 +181,7 @@ STAGES: dict[str, type[Any]] = {
     "train": TrainingConfig,
     "say": GenerationConfig,
     "report": ReportConfig,
+    "track": TrackingConfig,
     "export": ExportConfig,
 }
 
