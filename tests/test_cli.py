@@ -73,6 +73,7 @@ def test_every_verb_alone(small_archive: Path, tiny_base: Path, bots: Path) -> N
         "train",
         "report",
         "say",
+        "card",
         "export",
     ]
 

@@ -68,7 +68,7 @@ _LIBRARIES = {
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out one parsed command."""
+    """Carry out one parsed command; return 1 where its answer is that something is not `ok`."""
     for name, value in _LIBRARIES.items():
         os.environ.setdefault(name, value)
     import json
@@ -81,13 +81,13 @@ def run(arguments: argparse.Namespace) -> int:
     settings = configs(arguments, verb.stages) if verb.stages else {}
     bots = Path(arguments.bots or os.environ.get("MYNAH_BOTS") or "bots")
     shown: dict[str, Any] = getattr(commands, f"do_{verb.name}")(arguments, settings, bots)
-    if arguments.json:
+    if arguments.json and shown:  # a verb that runs on has printed its object itself
         print(json.dumps(shown, ensure_ascii=False))
-    return 0
+    return int(shown.get("ok") is False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `mynah`; return 0, 2 after an error, 130 after Ctrl-C."""
+    """Run `mynah`; return 0, 1 where a check failed, 2 after an error, 130 after Ctrl-C."""
     try:
         words = sys.argv[1:] if argv is None else list(argv)
         return run(build_parser(words).parse_args(words))

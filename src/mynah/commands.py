@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mynah.config import TrackingConfig
 from mynah.run_folder import RunFolder, open_bot
 from mynah.terminal import (
     TerminalWatch,
     print_counts,
+    print_lineage,
     print_post,
     print_reasons,
     print_report,
 )
+from mynah.tracking import Tracker, open_tracker, trackio_folder
 from mynah.watch import Nobody, Watch
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ def do_make(arguments: argparse.Namespace, settings: Settings, bots: Path) -> di
     if settings["say"].seed is None:
         settings["say"] = replace(settings["say"], seed=settings["train"].seed)
     watch = _watch(arguments)
+    tracker = _tracker(settings.pop("track"), bots, watch)
     made = make_bot(
         bots,
         arguments.sources,
@@ -42,6 +47,7 @@ def do_make(arguments: argparse.Namespace, settings: Settings, bots: Path) -> di
         replace=arguments.replace,
         prompt=arguments.prompt,
         watch=watch,
+        tracker=tracker,
         on_cleaned=lambda folder: _show_counts(arguments, folder),
     )
     folder, report = made.folder, made.report.to_json()
@@ -100,13 +106,22 @@ def do_clean(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
 def do_train(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
     """Carry out `mynah train`."""
     from mynah.flags import configs
-    from mynah.model_stages import saved_settings, train_bot
 
     watch = _watch(arguments)
     folder = _folder(bots, arguments.bot)
+    tracker = _tracker(settings["track"], folder.root.parent, watch)
+    from mynah.model_stages import saved_settings, train_bot
+
     if arguments.resume:  # with the settings it was begun with, but for what is typed
         settings = configs(arguments, tuple(settings), saved=saved_settings(folder))
-    train_bot(folder, settings["train"], settings["dataset"], resume=arguments.resume, watch=watch)
+    train_bot(
+        folder,
+        settings["train"],
+        settings["dataset"],
+        resume=arguments.resume,
+        watch=watch,
+        tracker=tracker,
+    )
     result = folder.read_run()["stages"]["train"]["result"]
     wrote = (
         f"{folder.adapter}/: learned from {result['posts']:,} posts in {result['steps']:,} steps."
@@ -117,11 +132,13 @@ def do_train(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
 
 def do_report(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
     """Carry out `mynah report`."""
-    from mynah.model_stages import report_bot
-
     watch = _watch(arguments)
     folder = _folder(bots, arguments.bot)
-    report = report_bot(folder, settings["report"], settings["say"], watch=watch).to_json()
+    tracker = _tracker(settings["track"], folder.root.parent, watch)
+    from mynah.model_stages import report_bot
+
+    made = report_bot(folder, settings["report"], settings["say"], watch=watch, tracker=tracker)
+    report = made.to_json()
     if not arguments.json:
         print_report(report)
     _next(watch, f"{folder.report} is written.", f"mynah say {folder.name}")
@@ -171,12 +188,10 @@ def _again(tally: Tally) -> str:
 
 def do_card(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
     """Carry out `mynah card`."""
-    from mynah.card import write_card
+    from mynah.stages import card_bot
 
     folder = _folder(bots, arguments.bot)
-    folder.require(folder.posts)
-    with folder.lock():
-        path = write_card(folder)
+    path = card_bot(folder)
     _next(_watch(arguments), f"{path} is written.", f"mynah export {folder.name}")
     return {"bot": folder.name, "card": str(path)}
 
@@ -200,6 +215,39 @@ def do_list(arguments: argparse.Namespace, settings: Settings, bots: Path) -> di
     if not rows:
         _next(_watch(arguments), f"No bot in {bots} yet.", "mynah make <archive>")
     return {"bots": rows}
+
+
+def do_lineage(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah lineage`."""
+    from mynah.lineage import check_lineage, first_broken
+
+    folder = _folder(bots, arguments.bot)
+    links = check_lineage(folder)
+    broken = first_broken(links)
+    if not arguments.json:
+        print_lineage(links)
+    if broken:
+        _next(_watch(arguments), f"Broken at {broken.name}: {broken.why}.", broken.fix)
+    else:
+        _next(_watch(arguments), "The chain holds.", f"mynah say {folder.name}")
+    return {
+        "bot": folder.name,
+        "ok": broken is None,
+        "broken": broken and broken.name,
+        "links": [asdict(link) for link in links],
+    }
+
+
+def do_dashboard(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah dashboard`."""
+    from mynah.dashboard import serve_dashboard
+
+    with serve_dashboard(bots, arguments.port) as shown:
+        if arguments.json:
+            print(json.dumps({"url": shown.url, "folder": str(shown.folder)}), flush=True)
+        _watch(arguments).say(f"The runs in {shown.folder} are at {shown.url} Ctrl-C ends this.")
+        shown.wait(browser=not arguments.no_open)
+    return {}
 
 
 def _bots(bots: Path) -> Iterator[RunFolder]:
@@ -230,6 +278,14 @@ def _folder(bots: Path, name: str) -> RunFolder:
 
 def _watch(arguments: argparse.Namespace) -> Watch:
     return Nobody() if arguments.json else TerminalWatch()
+
+
+def _tracker(config: TrackingConfig, bots: Path, watch: Watch) -> Tracker:
+    """Return the tracker that is wanted, and say so where it keeps things on this machine."""
+    tracker = open_tracker(config, bots, watch)
+    if config.tracker == "trackio":
+        watch.say(f"The run goes on record in {trackio_folder(bots)}; mynah dashboard shows it.")
+    return tracker
 
 
 def _next(watch: Watch, wrote: str, command: str) -> None:
