@@ -219,7 +219,7 @@ def test_making_a_bot_is_told_from_the_posts_to_what_it_says(
     assert made.report.verdict in runs["report"].notes["report"]
     table = runs["say"].tables["samples"]
     assert [row[:2] for row in table] == [[each.prompt, each.text] for each in made.samples]
-    assert runs["clean"].values("downloaded") == [130]
+    assert runs["clean"].values("posts/downloaded") == [130]
 
 
 def check_chain(runs: dict[str, KeptRun], stages: dict[str, Any], who: str) -> None:

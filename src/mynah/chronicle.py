@@ -89,15 +89,15 @@ def _base(record: Record) -> Iterator[Thing]:
 
 def _tell_posts(tracker: Tracker, folder: RunFolder, result: Record) -> None:
     record = folder.stage_record("fetch")
-    tracker.log({"posts": result["posts"]})
+    tracker.log({"posts/read": result["posts"]})
     for thing in _thing(folder, "posts", format=result["format"], inputs=record["inputs"]):
         tracker.made(thing)
 
 
 def _tell_dataset(tracker: Tracker, folder: RunFolder, result: Record) -> None:
-    dropped = {f"dropped/{reason}": count for reason, count in result["dropped"].items()}
     counts = {key: result[key] for key in ("downloaded", "kept", "characters")}
-    tracker.log({**counts, **dropped})
+    dropped = {f"dropped/{reason}": count for reason, count in result["dropped"].items()}
+    tracker.log({f"posts/{key}": count for key, count in {**counts, **dropped}.items()})
     for thing in _thing(folder, "dataset", **counts, languages=result["languages"]):
         tracker.made(thing)
 
