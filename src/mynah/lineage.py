@@ -23,7 +23,7 @@ from mynah.sources import rehash
 Status = Literal["ok", "changed", "stale", "missing", "not recorded"]
 Record = Mapping[str, Any]
 
-# In the order of the chain: which stage writes a file, and of which files it is made.
+# In the order of the chain: which stage writes a file.
 _FILES = {
     "posts.jsonl": "fetch",
     "cleaned.jsonl": "clean",
