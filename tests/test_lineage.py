@@ -154,6 +154,13 @@ def test_two_sources_of_one_name_are_told_apart(bots: Path, tmp_path: Path) -> N
     assert states(folder) == {"posts.txt'": "changed"}
 
 
+def test_a_source_may_be_called_like_what_is_made_of_it(bots: Path, tmp_path: Path) -> None:
+    path = tmp_path / "posts.jsonl"
+    path.write_text('{"text": "Tickets to the island are sold out."}\n' * 2, encoding="utf-8")
+    assert mynah("fetch", path, "--name", "ana").code == 0
+    assert [link.status for link in check_lineage(RunFolder(bots / "ana"))] == ["ok", "ok"]
+
+
 def test_sources_are_found_from_another_folder(
     bots: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -188,6 +195,8 @@ def test_an_export_is_a_link_too(bot: RunFolder, tmp_path: Path) -> None:
     assert states(bot) == {"out": "missing"} and mynah("lineage", bot.name).code == 0
     assert mynah("export", bot.name).code == 0
     assert links_of(bot)["model"].status == "ok"
+    assert mynah("export", bot.name, "--output", tmp_path / "adapter").code == 0
+    assert states(bot) == {}  # called like a file of the bot's own
 
 
 def test_what_no_stage_recorded_is_said_and_breaks_nothing(bot: RunFolder) -> None:
@@ -248,7 +257,7 @@ def test_every_stage_leaves_what_the_chain_needs(bot: RunFolder) -> None:
         {"train": {"result": {"base": "tiny"}}},
         {"fetch": []},
         {"fetch": {"inputs": 3}},
-        {"export": {"outputs": {}}},
+        {"export": {"outputs": {"model": "ab"}}},
         {"clean": {"outputs": {"cleaned.jsonl": 4}}, "fetch": None},
     ],
 )

@@ -112,23 +112,36 @@ def _tell_bot(tracker: Tracker, folder: RunFolder, result: Record) -> None:
 
 
 def _tell_report(tracker: Tracker, folder: RunFolder, result: Record) -> None:
-    bits, copied = result["bits_per_byte"], result["copied"]
-    measured = {f"bits_per_byte/{key}": bits[key] for key in ("base", "bot", "gain_percent")}
-    measured |= {f"copied/{key}": copied[key] for key in ("bot", "unguarded", "person")}
-    tracker.log(measured)
-    low, high = bits["interval"]
-    lines = (
-        f"## {folder.name}",
-        result["verdict"],
-        f"- **Bits per byte** on {bits['posts']} posts it never saw: base {bits['base']:.3f}, "
-        f"bot {bits['bot']:.3f}, {bits['gain_percent']:.1f} % fewer (95 %: {low:.1f} to "
-        f"{high:.1f})",
-        f"- **Copied**, of {copied['samples']} posts: {copied['bot']:.1%}; without the copy guard "
-        f"{copied['unguarded']:.1%}; the person {copied['person']:.1%}",
-    )
-    tracker.note("report", "\n\n".join(lines[:2]) + "\n\n" + "\n".join(lines[2:]))
+    bits, copied = result["bits_per_byte"] or {}, result["copied"]
+    tracker.log(dict(_flat({"bits_per_byte": bits, "copied": copied})))
+    tracker.note("report", _report_text(folder.name, result["verdict"], bits, copied))
     for thing in _thing(folder, "report", verdict=result["verdict"]):
         tracker.made(thing)
+
+
+def _flat(values: Record, before: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the numbers of nested records, each under its path."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{key}/")
+        elif isinstance(value, int | float):
+            yield f"{before}{key}", value
+
+
+def _report_text(name: str, verdict: str, bits: Record, copied: Record) -> str:
+    lines = []
+    if bits:
+        low, high = bits["interval"]
+        lines.append(
+            f"- **Bits per byte** on {bits['posts']} posts it never saw: base {bits['base']:.3f}, "
+            f"bot {bits['bot']:.3f}, {bits['gain_percent']:.1f} % fewer (95 %: {low:.1f} to "
+            f"{high:.1f})"
+        )
+    lines.append(
+        f"- **Copied**, of {copied['samples']} posts: {copied['bot']:.1%}; without the copy guard "
+        f"{copied['unguarded']:.1%}; the person {copied['person']:.1%}"
+    )
+    return "\n\n".join([f"## {name}", verdict, "\n".join(lines)])
 
 
 def _tell_samples(tracker: Tracker, folder: RunFolder, result: Record) -> None:

@@ -23,7 +23,7 @@ from mynah.sources import rehash
 Status = Literal["ok", "changed", "stale", "missing", "not recorded"]
 Record = Mapping[str, Any]
 
-# In the order of the chain: which stage writes a file.
+# Which stage writes what, for a file that none has recorded.
 _FILES = {
     "posts.jsonl": "fetch",
     "cleaned.jsonl": "clean",
@@ -33,6 +33,7 @@ _FILES = {
     "samples.jsonl": "say",
     "README.md": "card",
 }
+_AWAY = "export"  # what such a stage writes leaves the folder, under any name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class Link:
 
         A source or an export that was put away is no break: the bot itself holds together.
         """
-        away = self.stage == "source" or self.stage.startswith("export")
+        away = self.stage.startswith(("source", _AWAY))
         return self.status in ("changed", "stale") or (self.status == "missing" and not away)
 
 
@@ -75,14 +76,15 @@ def check_lineage(folder: RunFolder) -> list[Link]:
 
 def _links(folder: RunFolder, stages: Mapping[str, Record]) -> Iterator[Link]:
     yield from _sources(folder, stages.get("fetch", {}))
+    for stage, record in stages.items():
+        if "base" in record["result"]:
+            yield _base(folder, record)
+        for name in record["outputs"]:
+            yield _checked(folder, name, stage, stages)
+    recorded = {name for record in stages.values() for name in record["outputs"]}
     for name, stage in _FILES.items():
-        if name == "adapter" and stage in stages:
-            yield _base(folder, stages[stage])
-        if stage in stages or (folder.root / name).exists():
-            yield _checked(folder, name, folder.root / name, stage, stages)
-    for stage in stages:
-        if stage.startswith("export"):
-            yield _export(folder, stage, stages)
+        if name not in recorded and (folder.root / name).exists():
+            yield _unrecorded(folder, name, stage)
 
 
 def _anew(folder: RunFolder) -> str:
@@ -139,30 +141,34 @@ def _base(folder: RunFolder, record: Record) -> Link:
     )
 
 
-def _export(folder: RunFolder, stage: str, stages: Mapping[str, Record]) -> Link:
-    record = stages[stage]
-    [name] = record["outputs"]
-    path = Path(record["result"].get("folder", folder.root / name))
-    return _checked(folder, name, path, stage, stages)
-
-
-def _checked(
-    folder: RunFolder, name: str, path: Path, stage: str, stages: Mapping[str, Record]
-) -> Link:
+def _checked(folder: RunFolder, name: str, stage: str, stages: Mapping[str, Record]) -> Link:
     """Hash a file, compare it with its record, and its record with those it stands on."""
-    record = stages.get(stage, {})
-    digest = record.get("outputs", {}).get(name)
+    record = stages[stage]
+    digest = record["outputs"][name]
+    path = Path(record["result"].get("folder", folder.root / name))  # exports may be elsewhere
     status, why = _compare(path, digest)
-    if status == "ok" and (other := _made_of_others(record, stages)):
+    if status == "ok" and (other := _made_of_others(stage, stages)):
         status, why = "stale", f"made of another {other} than is there now"
-    fix = _anew(folder) if stage == "fetch" else f"mynah {stage.split('-')[0]} {folder.name}"
-    fix = "" if status == "ok" else fix
+    fix = "" if status == "ok" else _again(folder, stage)
     return Link(name=name, stage=stage, status=status, sha256=digest, why=why, fix=fix)
 
 
-def _compare(path: Path, digest: str | None) -> tuple[Status, str]:
-    if digest is None:
-        return "not recorded", "nothing says how it was made"
+def _unrecorded(folder: RunFolder, name: str, stage: str) -> Link:
+    return Link(
+        name=name,
+        stage=stage,
+        status="not recorded",
+        sha256=None,
+        why="nothing says how it was made",
+        fix=_again(folder, stage),
+    )
+
+
+def _again(folder: RunFolder, stage: str) -> str:
+    return _anew(folder) if stage == "fetch" else f"mynah {stage.split('-')[0]} {folder.name}"
+
+
+def _compare(path: Path, digest: str) -> tuple[Status, str]:
     if not path.exists():
         return "missing", "it was there when it was made"
     if hash_tree(path) != digest:
@@ -170,14 +176,16 @@ def _compare(path: Path, digest: str | None) -> tuple[Status, str]:
     return "ok", ""
 
 
-def _made_of_others(record: Record, stages: Mapping[str, Record]) -> str | None:
+def _made_of_others(stage: str, stages: Mapping[str, Record]) -> str | None:
     """Return the first file that a stage read and that has been made anew since."""
+    if stage == next(iter(stages)):  # it reads from outside, whatever the names there
+        return None
     written = {
         name: digest
-        for each in stages.values()
-        for name, digest in each.get("outputs", {}).items()
-        if name in _FILES
+        for each, record in stages.items()
+        if not each.startswith(_AWAY)
+        for name, digest in record["outputs"].items()
     }
-    made_of: Mapping[str, str] = record.get("inputs", {})
+    made_of: Mapping[str, str] = stages[stage]["inputs"]
     other = (name for name, digest in made_of.items() if written.get(name, digest) != digest)
     return next(other, None)

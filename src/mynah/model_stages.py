@@ -314,7 +314,8 @@ def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
     with stage(folder, "export", config, [folder.adapter]) as made:
         export_transformers(folder, bot, target)
         made["outputs"] = [target]
-        made["result"] = {"format": config.format, "folder": str(target.absolute())}
+        elsewhere = {"folder": str(target.absolute())} if config.output else {}
+        made["result"] = {"format": config.format, **elsewhere}
     return target
 
 
