@@ -89,7 +89,7 @@ def card_text(
         **_who(run),
         **_data(run),
         train=_training(run),
-        versions=", ".join(f"{key} {value}" for key, value in (run.get("versions") or {}).items()),
+        versions=", ".join(f"{key} {value}" for key, value in _versions(run).items()),
         voice=_voice(report) if report else None,
         samples=shown_samples(samples),
         relation=relation,
@@ -284,6 +284,12 @@ def _flock(row: Json | None) -> Json | None:
     return {"name": plain(row["name"]), "voices": voices}
 
 
+def _versions(run: Json) -> dict[str, str]:
+    """Return the versions of the training, or those of the last stage where it has none."""
+    stages = run.get("stages") or {}
+    return (stages.get("train") or {}).get("versions") or run.get("versions") or {}
+
+
 def _settings(used: Json) -> Markdown:
     known = ((label, used.get(key)) for key, label in _SETTINGS.items())
     return table(
@@ -366,7 +372,8 @@ def _lineage(run: Json) -> str:
     """Return the SHA-256 of every input, shortened; where a file lay is nobody's business."""
     hashes = {
         Path(name).name: value
-        for stage in (run.get("stages") or {}).values()
+        for verb, stage in (run.get("stages") or {}).items()
+        if verb != "card"  # it would tell of itself
         for name, value in (stage.get("inputs") or {}).items()
     }
     base = result_of(run, "train").get("base") or {}

@@ -18,6 +18,7 @@ from mynah.errors import SettingsError
 Recipe = Literal["mynah", "huggingtweets"]
 Effort = Literal["quick", "normal", "best"]
 EngineName = Literal["auto", "torch", "llama"]
+TrackerName = Literal["trackio", "wandb", "none"]
 Config = TypeVar("Config")
 
 LARGEST_SEED = 2**63 - 1  # what torch takes
@@ -197,6 +198,13 @@ class WhoConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackingConfig(Settings):
+    """Who keeps a record of the runs."""
+
+    tracker: TrackerName = setting("trackio", "trackio (on this machine), wandb, or none")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportConfig(Settings):
     """How a bot leaves."""
 
@@ -247,6 +255,7 @@ STAGES: dict[str, type[Any]] = {
     "report": ReportConfig,
     "quiz": QuizConfig,
     "who": WhoConfig,
+    "track": TrackingConfig,
     "export": ExportConfig,
     "push": PushConfig,
     "hub": HubConfig,

@@ -35,6 +35,7 @@ from mynah.run_folder import RunFolder
 from mynah.stages import stage
 from mynah.style_model import load_style_model
 from mynah.torch_engine import TorchEngine
+from mynah.tracking import Tracker
 from mynah.watch import Nobody, Watch, bar
 
 Item = TypeVar("Item")
@@ -59,6 +60,7 @@ def report_bot(
     generation: GenerationConfig,
     *,
     watch: Watch | None = None,
+    tracker: Tracker | None = None,
 ) -> VoiceReport:
     """Judge the bot on its held-out posts; write report.json and report.html.
 
@@ -73,7 +75,8 @@ def report_bot(
     if config.mauve:
         mauve.require()
     clock = Clock(watch, _PARTS | (_MAUVE if config.mauve else {}))
-    with stage(folder, "report", config, [folder.cleaned, folder.adapter]) as made:
+    told = [folder.cleaned, folder.adapter]
+    with stage(folder, "report", config, told, tracker=tracker) as made:
         with bar(watch, "Judging", clock.total):
             findings = _find_out(
                 _Case(
