@@ -9,19 +9,17 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
-
 from mynah.card_metadata import PROMPT, Json, Relation, dump, front_matter, result_of, voices
+from mynah.card_usage import Usage, usage_text
 from mynah.config import GenerationConfig
 from mynah.copying import words_of
 from mynah.dataset import bot_kind, joined_name
-from mynah.markup import Markdown, link, plain, shown, table
+from mynah.markup import Markdown, link, plain, table
 from mynah.records import read_rows
 from mynah.run_folder import RunFolder, read_json, replacing
+from mynah.templating import resource, template
 
 DIAGRAM = "pipeline.svg"  # stands beside the card: an embedded picture is blocked by most viewers
 SHOWN = 5  # samples on the card
@@ -60,6 +58,7 @@ def card_text(
     relation: Relation = "adapter",
     model: str | None = None,
     preview: bool = False,
+    usage: Usage | None = None,
 ) -> str:
     """Return the model card of a bot.
 
@@ -80,9 +79,12 @@ def card_text(
         relation: "finetune" for merged weights.
         model: what the transformers snippet loads: a folder or a Hub id (default: the bot's name).
         preview: preview.png stands beside the card.
+        usage: how it is used in a format of its own (default: with transformers).
     """
-    return _template().render(
-        front_matter=Markdown(dump(front_matter(run, relation=relation, preview=preview))),
+    library = usage.library if usage else "transformers"
+    fields = front_matter(run, relation=relation, preview=preview, library=library)
+    return template("card.md").render(
+        front_matter=Markdown(dump(fields)),
         **_who(run),
         **_data(run),
         train=_training(run),
@@ -90,6 +92,7 @@ def card_text(
         voice=_voice(report) if report else None,
         samples=shown_samples(samples),
         relation=relation,
+        usage=usage_text(usage, run) if usage else None,
         lineage=_lineage(run),
         diagram=Markdown(DIAGRAM),
         **_commands(run, model),
@@ -102,6 +105,7 @@ def write_card(
     into: Path | None = None,
     relation: Relation = "adapter",
     model: str | None = None,
+    usage: Usage | None = None,
 ) -> Path:
     """Write the card of a bot, and the diagram it shows, into its folder or another."""
     root = into or folder.root
@@ -109,7 +113,13 @@ def write_card(
     samples = list(read_rows(folder.samples)) if folder.samples.exists() else []
     preview = (root / folder.preview.name).exists()
     text = card_text(
-        folder.read_run(), report, samples, relation=relation, model=model, preview=preview
+        folder.read_run(),
+        report,
+        samples,
+        relation=relation,
+        model=model,
+        preview=preview,
+        usage=usage,
     )
     for name, content in ((DIAGRAM, diagram()), (folder.card.name, text)):
         with replacing(root / name) as file:
@@ -119,7 +129,7 @@ def write_card(
 
 def diagram() -> str:
     """Return the drawing of the pipeline, as SVG."""
-    return _resource(DIAGRAM)
+    return resource(DIAGRAM)
 
 
 def display_names(accounts: Sequence[Json]) -> list[str]:
@@ -135,18 +145,6 @@ def shown_samples(samples: Iterable[Json]) -> list[str]:
     """Return the first few posts that copy nobody."""
     texts = (plain(row["text"]) for row in samples if not _copies(row))
     return [text for text in texts if text][:SHOWN]
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        finalize=shown, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    return environment.from_string(_resource("card.md"))
-
-
-def _resource(name: str) -> str:
-    return (files("mynah") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _who(run: Json) -> Json:

@@ -23,7 +23,13 @@ _LICENSES = re.compile(
 )
 
 
-def front_matter(run: Json, *, relation: Relation = "adapter", preview: bool = False) -> Json:
+def front_matter(
+    run: Json,
+    *,
+    relation: Relation = "adapter",
+    preview: bool = False,
+    library: str = "transformers",
+) -> Json:
     """Return what the Hub reads of the card; what is not known is left out."""
     base = result_of(run, "train").get("base") or {}
     found = result_of(run, "clean").get("languages") or {}
@@ -32,7 +38,7 @@ def front_matter(run: Json, *, relation: Relation = "adapter", preview: bool = F
         **_license(base.get("license")),
         "base_model": base.get("hub_id"),
         "base_model_relation": relation if base.get("hub_id") else None,
-        "library_name": "transformers",
+        "library_name": library,
         "pipeline_tag": "text-generation",
         "tags": ["mynah", "machine-generated"],
         "widget": [{"text": PROMPT}],
