@@ -18,6 +18,8 @@ from mynah.errors import SettingsError
 Recipe = Literal["mynah", "huggingtweets"]
 Effort = Literal["quick", "normal", "best"]
 EngineName = Literal["auto", "torch", "llama"]
+ExportFormat = Literal["transformers", "adapter", "gguf", "ollama", "web"]
+Quantization = Literal["f32", "f16", "q8_0", "q5_1", "q4_0"]
 Config = TypeVar("Config")
 
 LARGEST_SEED = 2**63 - 1  # what torch takes
@@ -162,8 +164,13 @@ class ReportConfig(Settings):
 class ExportConfig(Settings):
     """How a bot leaves."""
 
-    format: Literal["transformers"] = setting("transformers", "which format")
-    output: str | None = setting(None, "folder to write (default: the bot's model/)")
+    format: ExportFormat = setting("transformers", "which format")
+    quantization: Quantization = setting(
+        "q8_0", "what weights are rounded to in gguf, ollama and web"
+    )
+    output: str | None = setting(
+        None, "folder to write (default: the bot's model/, or model-<format>/)"
+    )
 
 
 STAGES: dict[str, type[Any]] = {

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mynah.bot import FULL_WEIGHTS, become, load_bot, load_bots_base
+from mynah.bot import FULL_WEIGHTS, become, load_bots_base
 from mynah.cleaning import read_cleaned
 from mynah.config import (
     DatasetConfig,
@@ -25,7 +25,7 @@ from mynah.dataset import Split, split, voice_weights
 from mynah.engines import open_engine
 from mynah.errors import SettingsError, StageMissing
 from mynah.evaluation import VoiceReport, compare, count_copies, judge
-from mynah.export import export_transformers, target_folder
+from mynah.export import export, target_folder
 from mynah.generation import generate
 from mynah.lora import add_adapter, save_adapter
 from mynah.loss import post_nats
@@ -290,10 +290,10 @@ def _judge(
 
 def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
     """Write the bot in another format; return where it is."""
+    folder.require(folder.adapter)
     target = target_folder(folder, config)
-    bot = load_bot(folder)
     with stage(folder, "export", config, [folder.adapter]) as made:
-        export_transformers(folder, bot, target)
+        export(folder, target, config)
         made["outputs"] = [target]
         made["result"] = {"format": config.format}
     return target
