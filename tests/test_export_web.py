@@ -140,20 +140,37 @@ def test_an_older_browser_writes_the_same(browser: Any, address: str, site: Path
     assert f"{address}wllama/compat.js" in loaded
 
 
-def test_ten_posts_come_one_by_one_and_can_be_stopped(browser: Any, address: str) -> None:
+NOTE_WHAT_IT_SAYS = """() => {
+    const status = document.querySelector("#status"), posts = document.querySelector("#posts");
+    window.told = [];
+    new MutationObserver(() => told.push([status.textContent, posts.children.length]))
+        .observe(status, {childList: true});
+}"""
+
+
+def test_ten_posts_come_one_by_one(browser: Any, address: str) -> None:
     with opened(browser, address) as page:
+        page.evaluate(NOTE_WHAT_IT_SAYS)
         page.fill("#prompt", "My dream is")
         page.press("#prompt", "Enter")
-        page.locator("#posts li:nth-child(2)").wait_for()
-        assert page.locator("#stop").is_visible()
         wait(page, "10 posts are written.")
         posts = page.locator("#posts p").all_text_contents()
-        assert len(posts) == 10
-        assert len(set(posts)) > 1
-        assert all(post.startswith("My dream is") and "<|" not in post for post in posts)
+        told = page.evaluate("told")
+    assert [line for line in told if line[0].startswith("Writing")] == [
+        [f"Writing post {number} of 10 …", number - 1] for number in range(1, 11)
+    ]
+    assert len(posts) == 10
+    assert len(set(posts)) > 1
+    assert all(post.startswith("My dream is") and "<|" not in post for post in posts)
+
+
+def test_it_can_be_stopped_with_the_keyboard(browser: Any, address: str) -> None:
+    with opened(browser, address) as page:
+        greedy(page, "")  # so that the bot is loaded
+        page.locator("#temperature").fill("1.5")
         page.focus("#write")
         page.keyboard.press("Enter")
-        page.locator("#posts li").first.wait_for()
+        page.locator("#stop").wait_for()
         assert page.evaluate("document.activeElement.id") == "stop"
         page.keyboard.press("Enter")
         wait(page, "Stopped.")
