@@ -25,10 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from speech import PROMPTS, greedy, held_out, made_bot
+from speech import PROMPTS, TOKENS, greedy, held_out, made_bot
 
-QUANTIZATIONS = ("f32", "f16", "q8_0", "q5_1", "q4_0")
-READ_BY_TRANSFORMERS = ("f16", "q8_0")
+QUANTIZATIONS = ("f32", "f16", "q8_0", "q5_0", "q4_0")
+READ_TWICE = ("f16", "q8_0")
+HEAD = f"""\
+| export | read by | MB | seconds | same texts, of {PROMPTS} | the same file elsewhere | bits a byte | \
+likeliest word the same |
+|---|---|---:|---:|---:|---:|---:|---:|"""
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -40,7 +44,8 @@ class Row:
     reader: str
     megabytes: float | None = None
     seconds: float | None = None
-    greedy: str = ""
+    greedy: int | None = None  # texts as the reference says them
+    elsewhere: int | None = None  # texts as another program says them with the same file
     bits: float | None = None
     likeliest: float | None = None  # share of places with the same likeliest word
     note: str = ""
@@ -70,14 +75,15 @@ class Bench:
         nats = sum(spent(each, ids) for each, ids in zip(logits, self.rows, strict=True))
         return nats / np.log(2) / sum(len(text.encode()) for text in self.texts)
 
-    def judge(self, row: Row, engine: Any, logits: Callable[[list[int]], Any]) -> Row:
-        """Fill a line with what an export says and spells."""
+    def judge(self, row: Row, engine: Any, logits: Callable[[list[int]], Any]) -> list[str]:
+        """Fill a line with what an export says and spells; return what it says."""
         mine = [logits(ids) for ids in self.rows]
         pairs = zip(mine, self.logits, strict=True)
         same = [a.argmax(axis=1) == b.argmax(axis=1) for a, b in pairs]
-        row.greedy = equal(greedy(engine, self.prompts), self.said)
+        said = greedy(engine, self.prompts)
+        row.greedy = equal(said, self.said)
         row.bits, row.likeliest = self.bits_of(mine), float(np.concatenate(same).mean())
-        return row
+        return said
 
 
 def main() -> None:
@@ -88,11 +94,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         options.bot = options.bot or made_bot(Path(place))
         bench = opened(options, Path(place))
-        print(f"{processor()}; {bench.folder.name}, {len(bench.texts)} held-out posts, "
-              f"{bench.bits:.4f} bits a byte in the reference\n")  # fmt: skip
-        print("| export | read by | MB | seconds | greedy, same of "
-              f"{PROMPTS} | bits a byte | likeliest word the same |\n"
-              "|---|---|---:|---:|---:|---:|---:|")  # fmt: skip
+        print(f"{processor()}; {bench.folder.name}, {len(bench.texts)} held-out posts of")
+        print(f"{bench.bits:.4f} bits a byte in the reference\n\n{HEAD}")
         for row in measured(bench):
             show(row, bench.bits)
 
@@ -115,15 +118,18 @@ def measured(bench: Bench) -> Iterator[Row]:
     for quantization in QUANTIZATIONS:
         yield from of_gguf(bench, quantization)
     yield of_ollama(bench)
-    yield of_web(bench)
+    for quantization in READ_TWICE:
+        yield of_web(bench, quantization)
 
 
 def of_transformers(bench: Bench) -> Iterator[Row]:
     """Read the merged model, as it is and in the arithmetic that is quicker here."""
     target, row = written(bench, "transformers")
-    yield judged_torch(bench, row, read(target))
+    judge_torch(bench, row, read(target))
+    yield row
     again = Row("transformers", "transformers, in bf16")
-    yield judged_torch(bench, again, read(target, dtype="bfloat16"))
+    judge_torch(bench, again, read(target, dtype="bfloat16"))
+    yield again
 
 
 def of_adapter(bench: Bench) -> Iterator[Row]:
@@ -136,7 +142,8 @@ def of_adapter(bench: Bench) -> Iterator[Row]:
     target, row = written(bench, "adapter")
     base = load_bots_base(bench.folder, exact_device())
     row.reader = "peft"
-    yield judged_torch(bench, row, PeftModel.from_pretrained(base.model, target).eval())
+    judge_torch(bench, row, PeftModel.from_pretrained(base.model, target).eval())
+    yield row
 
 
 def of_gguf(bench: Bench, quantization: str) -> Iterator[Row]:
@@ -153,10 +160,14 @@ def of_gguf(bench: Bench, quantization: str) -> Iterator[Row]:
         context.clear(0)
         return context.read(ids[:-1], [(0, at) for at in range(len(ids) - 1)])
 
-    yield bench.judge(row, LlamaEngine(model, bench.exact.separator), logits)
-    if quantization in READ_BY_TRANSFORMERS:
-        again = Row(f"gguf, {quantization}", "transformers")
-        yield judged_torch(bench, again, read(target, gguf_file=file.name))
+    mine = bench.judge(row, LlamaEngine(model, bench.exact.separator), logits)
+    again = Row(f"gguf, {quantization}", "transformers")
+    if quantization in READ_TWICE:
+        theirs = judge_torch(bench, again, read(target, gguf_file=file.name))
+        row.elsewhere = again.elsewhere = equal(mine, theirs)
+    yield row
+    if quantization in READ_TWICE:
+        yield again
 
 
 def of_ollama(bench: Bench) -> Row:
@@ -168,7 +179,7 @@ def of_ollama(bench: Bench) -> Row:
     return row
 
 
-def of_web(bench: Bench) -> Row:
+def of_web(bench: Bench, quantization: str) -> Row:
     """Let the page write in Chromium, against llama.cpp itself with the same file."""
     from mynah.errors import ExtraMissing
     from mynah.llama_cpp import Model
@@ -178,17 +189,20 @@ def of_web(bench: Bench) -> Row:
     try:
         import playwright.sync_api  # noqa: F401 - whether it is there
 
-        target, row = written(bench, "web", "q8_0")
+        target, row = written(bench, "web", quantization)
     except (ImportError, ExtraMissing) as error:
-        return Row("web, q8_0", "Chromium", note=str(error))
+        return Row(f"web, {quantization}", "Chromium", note=str(error))
     if chromium is None:
         return replace(row, reader="Chromium", note="there is no Chromium")
-    start = time.perf_counter()
+    begun = time.perf_counter()
     said = in_browser(target, bench.prompts, chromium)
-    seconds = time.perf_counter() - start
-    native = whole(LlamaEngine(Model(target / "bot.gguf"), bench.exact.separator), bench.prompts)
-    row.reader, row.greedy = "Chromium, one thread", equal(said, native)
-    row.note = f"against llama.cpp with this file; {seconds:.0f} s for all, loading included"
+    seconds = time.perf_counter() - begun
+    engine = LlamaEngine(Model(target / "bot.gguf"), bench.exact.separator)
+    native = whole(engine, bench.prompts)
+    starts = [[start(engine, each) for each in texts] for texts in (said, native)]
+    row.reader, row.elsewhere = "Chromium, one thread", equal(*starts)
+    row.greedy = equal(starts[0], [start(engine, each) for each in bench.said])
+    row.note = f"{equal(said, native)} to the end of the post; {seconds:.0f} s for all"
     return row
 
 
@@ -202,9 +216,9 @@ def written(bench: Bench, form: str, quantization: str | None = None) -> tuple[P
 
     name = f"{form}-{quantization}" if quantization else form
     config = build(ExportConfig, {"format": form, "quantization": quantization})
-    start = time.perf_counter()
+    begun = time.perf_counter()
     target = export(bench.folder, bench.work / name, config)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - begun
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) / 1e6
     return target, Row(name.replace("-", ", "), form, size, seconds)
 
@@ -216,8 +230,8 @@ def read(target: Path, *, dtype: str = "float32", **how: Any) -> Any:
     return AutoModelForCausalLM.from_pretrained(target, dtype=dtype, **how).eval()
 
 
-def judged_torch(bench: Bench, row: Row, model: Any) -> Row:
-    """Fill a line with what a model of torch's says and spells."""
+def judge_torch(bench: Bench, row: Row, model: Any) -> list[str]:
+    """Fill a line with what a model of torch's says and spells; return what it says."""
     from mynah.torch_engine import TorchEngine
 
     engine = TorchEngine(replace(bench.exact, model=model))
@@ -247,6 +261,11 @@ def whole(engine: Any, prompts: list[str]) -> list[str]:
 
     config = GenerationConfig(n=1, temperature=0.0, min_tokens=0, max_draws=1)
     return [next(generate(engine, each, config, None, seed=0)).text for each in prompts]
+
+
+def start(engine: Any, text: str) -> list[int]:
+    """Return as much of a text as the others were asked to write."""
+    return list(engine.encode(text)[:TOKENS])
 
 
 def in_browser(site: Path, prompts: list[str], chromium: str) -> list[str]:
@@ -288,9 +307,9 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def equal(mine: list[str], theirs: list[str]) -> str:
+def equal(mine: Sequence[Any], theirs: Sequence[Any]) -> int:
     """Count the texts that are the same."""
-    return str([a == b for a, b in zip(mine, theirs, strict=True)].count(True))
+    return [a == b for a, b in zip(mine, theirs, strict=True)].count(True)
 
 
 def digest(path: Path) -> str:
@@ -316,10 +335,11 @@ def show(row: Row, reference: float) -> None:
         row.megabytes and f"{row.megabytes:.0f}",
         row.seconds and f"{row.seconds:.0f}",
         row.greedy,
+        row.elsewhere,
         bits or row.note,
         row.likeliest and f"{row.likeliest:.1%}",
     )
-    print("| " + " | ".join(str(cell or "") for cell in cells) + " |", flush=True)
+    print("| " + " | ".join("" if cell is None else str(cell) for cell in cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ Recipe = Literal["mynah", "huggingtweets"]
 Effort = Literal["quick", "normal", "best"]
 EngineName = Literal["auto", "torch", "llama"]
 ExportFormat = Literal["transformers", "adapter", "gguf", "ollama", "web"]
-Quantization = Literal["f32", "f16", "q8_0", "q5_1", "q4_0"]
+Quantization = Literal["f32", "f16", "q8_0", "q5_0", "q4_0"]
 Config = TypeVar("Config")
 
 LARGEST_SEED = 2**63 - 1  # what torch takes

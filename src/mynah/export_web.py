@@ -97,6 +97,7 @@ def _write_page(folder: RunFolder, into: Path, *, size: int, window: int) -> Non
         "bytes": size,
         "window": window,
         "posts": defaults.n,
+        "tries": defaults.max_draws,
         "top_p": defaults.top_p,
         "max_tokens": defaults.max_tokens,
     }

@@ -16,6 +16,8 @@ from mynah.model import Base
 
 _BLOCK = 32  # weights that share a scale; a row of another length stays in f16
 _EXACT = "position_embd.weight"  # is added to what is in fp32, and may not be rounded
+# The first and the last layer decide most: they keep eight bits where the others have fewer.
+_DECIDING = ("token_embd.weight", "output.weight")
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ def _add(writer: Any, name: str, weight: Matrix, wanted: Any) -> None:
     kinds = gguf.GGMLQuantizationType
     if weight.ndim == 1 or name == _EXACT:
         wanted = kinds.F32
-    elif wanted not in (kinds.F32, kinds.F16) and weight.shape[1] % _BLOCK:
-        wanted = kinds.F16
+    elif wanted not in (kinds.F32, kinds.F16):
+        wanted = kinds.Q8_0 if name in _DECIDING else wanted
+        wanted = kinds.F16 if weight.shape[1] % _BLOCK else wanted
     writer.add_tensor(name, gguf.quantize(np.ascontiguousarray(weight), wanted), raw_dtype=wanted)

@@ -2,7 +2,6 @@
 
 const find = (id) => document.getElementById(id);
 const settings = JSON.parse(find("settings").textContent);
-const TRIES = 3; // for a post that stays empty
 let engine = null;
 let stopping = null;
 
@@ -14,7 +13,7 @@ function say(text) {
 
 async function load(signal) {
   const { Wllama } = await import("./wllama/index.js");
-  const silent = { debug() {}, log() {}, warn() {}, error: console.error };
+  const silent = { debug() {}, log() {}, warn() {}, error() {} }; // `explain` says what matters
   const wllama = new Wllama(
     { default: "./wllama/wllama.wasm" },
     { suppressNativeLog: true, logger: silent },
@@ -79,13 +78,21 @@ async function writeOne(prompt, temperature, signal) {
   const draft = find("draft");
   draft.hidden = false;
   let post = "";
-  for (let tries = 0; tries < TRIES && !post.trim(); tries++) {
+  let fault = null;
+  for (let tries = 0; tries < settings.tries && !post.trim(); tries++) {
     draft.textContent = prompt;
-    post = await write(prompt, temperature, signal, (text) => {
-      draft.textContent = text;
-    });
+    try {
+      post = await write(prompt, temperature, signal, (text) => {
+        draft.textContent = text;
+      });
+    } catch (error) {
+      // Half of a letter, as a wild bot writes now and then, cannot leave the worker.
+      if (error.name !== "RuntimeError") throw error;
+      fault = error;
+    }
   }
   draft.hidden = true;
+  if (fault && !post) throw fault;
   return post;
 }
 
@@ -154,6 +161,8 @@ async function onAsk(event) {
 function explain(error) {
   if (error.name === "AbortError") {
     say("Stopped.");
+  } else if (error.name === "RuntimeError" && engine) {
+    say(`What it wrote was no text, ${settings.tries} times. A lower temperature may help.`);
   } else if (engine) {
     say(`The bot could not go on: ${error.message}. A shorter beginning may help.`);
   } else {
