@@ -27,6 +27,7 @@ CHAIN = [
     "tiny-llama",
     "adapter",
     "report.json",
+    "report.html",
     "samples.jsonl",
     "README.md",
 ]
@@ -80,6 +81,7 @@ MENDED_BY = {
     "dropped.jsonl": "mynah clean ferryclerk",
     "adapter": "mynah train ferryclerk",
     "report.json": "mynah report ferryclerk",
+    "report.html": "mynah report ferryclerk",
     "samples.jsonl": "mynah say ferryclerk",
     "README.md": "mynah card ferryclerk",
 }
@@ -103,7 +105,7 @@ def test_a_link_that_is_not_what_was_written(
 
 def test_posts_cleaned_anew_leave_what_was_made_of_the_old_ones(bot: RunFolder) -> None:
     clean_posts(bot, CleaningConfig(min_words=25))
-    assert states(bot) == {"adapter": "stale", "report.json": "stale"}
+    assert states(bot) == dict.fromkeys(("adapter", "report.json", "report.html"), "stale")
     broken = first_broken(check_lineage(bot))
     assert broken and broken.why == "made of another cleaned.jsonl than is there now"
     assert mynah("lineage", bot.name).err.strip().endswith(f"Next: mynah train {bot.name}")
@@ -116,7 +118,9 @@ def test_trained_anew_all_that_was_made_of_the_old_weights_is_stale(
 ) -> None:
     words = ("--base", tiny_base, "--epochs", "0.3", "--tracker", "none")
     assert mynah("train", bot.name, *words).code == 0
-    assert states(bot) == dict.fromkeys(("report.json", "samples.jsonl", "README.md"), "stale")
+    assert states(bot) == dict.fromkeys(
+        ("report.json", "report.html", "samples.jsonl", "README.md"), "stale"
+    )
 
 
 def test_a_source_is_read_again(bots: Path, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ _FILES = {
     "dropped.jsonl": "clean",
     "adapter": "train",
     "report.json": "report",
+    "report.html": "report",
     "samples.jsonl": "say",
     "README.md": "card",
 }
@@ -76,15 +77,22 @@ def check_lineage(folder: RunFolder) -> list[Link]:
 
 def _links(folder: RunFolder, stages: Mapping[str, Record]) -> Iterator[Link]:
     yield from _sources(folder, stages.get("fetch", {}))
+    wrote = _writers(stages)
     for stage, record in stages.items():
         if "base" in record["result"]:
             yield _base(folder, record)
         for name in record["outputs"]:
-            yield _checked(folder, name, stage, stages)
-    recorded = {name for record in stages.values() for name in record["outputs"]}
+            if wrote[name] == stage:
+                yield _checked(folder, name, stage, stages)
     for name, stage in _FILES.items():
-        if name not in recorded and (folder.root / name).exists():
+        if name not in wrote and (folder.root / name).exists():
             yield _unrecorded(folder, name, stage)
+
+
+def _writers(stages: Mapping[str, Record]) -> dict[str, str]:
+    """Return which stage wrote each file last: a quiz goes on with the page of a report."""
+    in_time = sorted(stages.items(), key=lambda item: str(item[1]["at"]))
+    return {name: stage for stage, record in in_time for name in record["outputs"]}
 
 
 def _anew(folder: RunFolder) -> str:
@@ -165,7 +173,9 @@ def _unrecorded(folder: RunFolder, name: str, stage: str) -> Link:
 
 
 def _again(folder: RunFolder, stage: str) -> str:
-    return _anew(folder) if stage == "fetch" else f"mynah {stage.split('-')[0]} {folder.name}"
+    verb, _, form = stage.partition("-")
+    wanted = f" --format {form}" if form else ""
+    return _anew(folder) if stage == "fetch" else f"mynah {verb} {folder.name}{wanted}"
 
 
 def _compare(path: Path, digest: str) -> tuple[Status, str]:

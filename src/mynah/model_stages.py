@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mynah.bot import FULL_WEIGHTS, load_bot
+from mynah.bot import FULL_WEIGHTS
 from mynah.calibration import Estimate, calibrate, estimate
 from mynah.chronicle import EVERY, begin
 from mynah.config import (
@@ -20,7 +20,7 @@ from mynah.config import (
 from mynah.curriculum import Curriculum, encode, packed, post_by_post
 from mynah.dataset import Split, lengths, voice_weights
 from mynah.errors import SettingsError
-from mynah.export import export_transformers, target_folder
+from mynah.export import export, target_folder
 from mynah.fast_llama import supports
 from mynah.held_out import read_split
 from mynah.learner import Learner, fit
@@ -295,10 +295,11 @@ def _training_result(
 
 def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
     """Write the bot in another format; return where it is."""
+    folder.require(folder.adapter)
     target = target_folder(folder, config)
-    bot = load_bot(folder)
-    with stage(folder, "export", config, [folder.adapter]) as made:
-        export_transformers(folder, bot, target)
+    name = "export" if config.format == "transformers" else f"export-{config.format}"
+    with stage(folder, name, config, [folder.adapter]) as made:
+        export(folder, target, config)
         made["outputs"] = [target]
         elsewhere = {"folder": str(target.absolute())} if config.output else {}
         made["result"] = {"format": config.format, **elsewhere}

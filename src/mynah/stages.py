@@ -160,7 +160,8 @@ def _forget_later_stages(folder: RunFolder) -> None:
     """Take away what was made of other posts; run.json forgets it with the new record."""
     if folder.run.exists():
         folder.run.unlink()
-    for path in (folder.checkpoints, folder.adapter, folder.model):
+    exports = folder.root.glob(f"{folder.model.name}-*")
+    for path in (folder.checkpoints, folder.adapter, folder.model, *exports):
         shutil.rmtree(path, ignore_errors=True)
     shown = (folder.samples, folder.report, folder.page, folder.card)
     for path in (folder.cleaned, folder.dropped, *shown):
