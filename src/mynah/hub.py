@@ -125,7 +125,7 @@ def _changes(parcel: Parcel, before: Mapping[str, str]) -> Iterator[FileChange]:
         if name in before:
             change = "same" if before[name] == digest else "changed"
         yield FileChange(file=name, bytes=parcel.size(name), change=change)
-    for name in before.keys() - parcel.files.keys():
+    for name in sorted(before.keys() - parcel.files.keys()):
         yield FileChange(file=name, bytes=0, change="gone")
 
 

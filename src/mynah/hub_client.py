@@ -54,7 +54,8 @@ def open_hub(config: HubConfig, *, login: bool) -> Hub:
     Raises:
         NotLoggedIn: a login is needed and there is none.
     """
-    token = get_token()
+    with hub_errors("your login"):  # it may be one that the client renews over the network
+        token = get_token()
     if login and not token:
         raise NotLoggedIn("You are not logged in to the Hugging Face Hub.", hint=_LOGIN)
     if token and not (token.isascii() and token.isprintable()):
