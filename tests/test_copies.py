@@ -71,10 +71,19 @@ def test_each_figure_is_counted_by_hand() -> None:
         ("one two three four fine", True),  # 1 of 23 letters
         ("one two three four six seven", False),  # 8 edits of 28 letters
         ("", False),
+        ("👍🔋", True),
+        ("🌊🌊🌊", False),
     ],
 )
 def test_a_fifth_of_edits_is_near(text: str, near: bool) -> None:
-    assert near_duplicates([text], LEARNED) == [near]
+    assert near_duplicates([text], [*LEARNED, "👍🔋"]) == [near]
+
+
+def test_emoji_alone_can_be_copied_too() -> None:
+    texts = Texts(learned=["🌊 🌊", *LEARNED], held_out=["🌊"], bot=["🌊 🌊", "🌊"])
+    made = copies(texts, [False] * 2, CopyIndex(texts.learned), RULES, CONFIG)
+    [exact] = [figure for figure in made if figure.name == "exact"]
+    assert (exact.value, exact.ceiling) == (0.5, 0.0)
 
 
 def test_where_nothing_is_to_compare_there_is_a_reason() -> None:

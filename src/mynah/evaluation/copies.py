@@ -90,7 +90,11 @@ def copies(
     overlaps = {name: [index.overlap(text) for text in own] for name, own in texts.sets().items()}
     copied = {name: [overlap.is_copy(rules) for overlap in own] for name, own in overlaps.items()}
     unguarded = copied | ({BOT: list(first_copied)} if first_copied else {})
-    exact = {name: [overlap.same for overlap in own] for name, own in overlaps.items()}
+    known = set(texts.learned)  # emoji alone have no words to compare
+    exact = {
+        name: [overlap.same or text in known for overlap, text in zip(own, said, strict=True)]
+        for (name, own), said in zip(overlaps.items(), texts.sets().values(), strict=True)
+    }
     alike = {name: near_duplicates(own, texts.learned) for name, own in texts.sets().items()}
     return (
         share("copied", "Copied, as shown", copied, main=True),
@@ -137,7 +141,7 @@ def near_duplicates(texts: Sequence[str], learned: Sequence[str]) -> list[bool]:
 
 
 def _folded(texts: Sequence[str]) -> list[str]:
-    return [" ".join(words_of(text)) for text in texts]
+    return [" ".join(words_of(text)) or text for text in texts]
 
 
 def _runs(overlaps: Mapping[str, Sequence[Overlap]], config: ReportConfig) -> Figure:

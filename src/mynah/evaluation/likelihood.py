@@ -133,7 +133,7 @@ def _own(costs: Costs, others: Costs, config: ReportConfig) -> Figure:
     """Return the gain on this author's posts minus the gain on others', in per cent points.
 
     What a bot learns of posts in general (short, no headings, a hashtag) helps with anybody's.
-    What is left is this author's own.
+    What is left is this author's own; a language that the others do not write counts as well.
     """
     value, interval, why = None, None, "No posts of other authors to compare with."
     if costs.texts and others.texts:
