@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from mynah import __version__
+from mynah.environment import settle_libraries
 from mynah.errors import MynahError, SettingsError, TrainingStopped
 from mynah.verbs import VERBS, Verb
 
@@ -66,22 +67,9 @@ def _add_verb(verbs: Any, verb: Verb, whole: bool) -> None:
         add_flags(parser, verb.stages, verb.without)
 
 
-# Read by libraries when they are first loaded; what the person has set stays.
-_LIBRARIES = {
-    "TOKENIZERS_PARALLELISM": "false",
-    # Threads that wait for each other spin for a moment, then sleep: beside a browser or a second
-    # bot long spinning costs most of the speed, alone no spinning at all costs a third (LOG.md).
-    "GOMP_SPINCOUNT": "5000",
-    # Kernels that are kept for each shape of a matrix: all of them would be half a gigabyte.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
-    "LRU_CACHE_CAPACITY": "64",
-}
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Carry out one parsed command; return 1 where its answer is that something is not `ok`."""
-    for name, value in _LIBRARIES.items():
-        os.environ.setdefault(name, value)
+    settle_libraries()
     import json
     from pathlib import Path
 

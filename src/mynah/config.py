@@ -253,6 +253,17 @@ class HubConfig(Settings):
     timeout: float = setting(120.0, "seconds to wait for an answer of the Hub", above=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WebConfig(Settings):
+    """How the studio is served."""
+
+    host: str = setting(
+        "127.0.0.1", "address to listen on; others than this machine's own need MYNAH_PASSWORD"
+    )
+    port: int | None = setting(None, "port (default: a free one)", least=1, most=65_535)
+    max_upload_gib: float = setting(2.0, "largest file that can be brought, in GiB", above=0)
+
+
 STAGES: dict[str, type[Any]] = {
     "fetch": FetchConfig,
     "clean": CleaningConfig,
@@ -266,6 +277,7 @@ STAGES: dict[str, type[Any]] = {
     "export": ExportConfig,
     "push": PushConfig,
     "hub": HubConfig,
+    "web": WebConfig,
 }
 
 

@@ -58,13 +58,13 @@ def open_engine(
     return _open_torch(folder, watch, bot, reason)
 
 
-def open_base(folder: RunFolder, wanted: EngineName, base: Base) -> Engine:
+def open_base(folder: RunFolder, wanted: EngineName, base: Base | None = None) -> Engine:
     """Return the untouched base of a bot, ready to talk.
 
     Args:
         folder: the bot's.
         wanted: which engine; without llama.cpp it is torch.
-        base: as torch has loaded it.
+        base: as torch has loaded it; loaded where it is needed and not given.
     """
     from mynah.llama_cpp import LlamaCppMissing
 
@@ -74,9 +74,10 @@ def open_base(folder: RunFolder, wanted: EngineName, base: Base) -> Engine:
             return _in_llama(gguf)
         except (LlamaCppMissing, ValueError):
             pass
+    from mynah.bot import load_bots_base
     from mynah.torch_engine import TorchEngine
 
-    return TorchEngine(base)
+    return TorchEngine(base or load_bots_base(folder))
 
 
 def _in_llama(gguf: Path, adapter: Path | None = None) -> LlamaEngine:

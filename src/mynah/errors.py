@@ -28,7 +28,7 @@
     ├── UnsafeDownload         a file of a repository that is not to be trusted
     └── ExtraMissing           an optional library is not installed
 
-Only `cli.main` catches; every foreign error is mapped where it enters.
+Only `cli.main` and the studio catch; every foreign error is mapped where it enters.
 """
 
 from __future__ import annotations

@@ -96,6 +96,25 @@ def train_bot(
     return course
 
 
+def estimate_training(
+    folder: RunFolder,
+    config: TrainingConfig,
+    dataset: DatasetConfig,
+    *,
+    watch: Watch | None = None,
+) -> Estimate:
+    """Say what a training would cost, and leave the bot as it is.
+
+    Raises:
+        TooFewPosts: there is too little to learn from.
+    """
+    folder.require(folder.cleaned)
+    base = load_base(config.base)
+    check_enough(folder, base.info.languages, watch=watch)
+    ready = prepare(base, read_split(folder, dataset), config, dataset, folder)
+    return estimate(base, ready.lessons.rows, ready.lessons.steps, ready.plan, ready.learner)
+
+
 def _lasting_name(base: str) -> str:
     """Return a base's name that holds from any folder: a path is made absolute."""
     return str(Path(base).resolve()) if Path(base).is_dir() else base
@@ -308,6 +327,7 @@ def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
 
 __all__ = [
     "FULL_WEIGHTS",
+    "estimate_training",
     "export_bot",
     "saved_settings",
     "train_bot",

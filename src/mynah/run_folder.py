@@ -231,6 +231,13 @@ def open_bot(bots: Path, name: str) -> RunFolder:
     return RunFolder(bots / name)
 
 
+def bots_in(bots: Path) -> Iterator[RunFolder]:
+    """Yield the bots of a folder by name."""
+    for path in sorted(bots.iterdir()) if bots.is_dir() else ():
+        if (path / "run.json").is_file():
+            yield RunFolder(path)
+
+
 def now() -> str:
     """Return the time as ISO-8601 UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -181,6 +181,16 @@ VERBS = (
         arguments=(_BOT,),
     ),
     Verb(
+        name="web",
+        help="open the studio: the three steps on a page in your browser",
+        description="Serve the studio to this machine and open it. Ctrl-C ends it; a training that "
+        "runs goes on. With --host others reach it, who need the password in MYNAH_PASSWORD. "
+        "The other settings are what the page starts from.",
+        arguments=((("--no-open",), {"action": "store_true", "help": "open no browser"}),),
+        stages=("web", "fetch", "clean", "dataset", "train", "report", "say", "track", "hub"),
+        without=("weights", "effort"),
+    ),
+    Verb(
         name="dashboard",
         help="look at the tracked runs in a browser",
         description="Show the runs that trackio keeps, on this machine only. Ctrl-C ends it.",

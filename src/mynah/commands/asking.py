@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mynah.commands.shared import bot_folder, bots_in, sample_row, say_next, tracker_of, watch_of
-from mynah.run_folder import RunFolder
+from mynah.commands.shared import bot_folder, sample_row, say_next, tracker_of, watch_of
+from mynah.run_folder import RunFolder, bots_in
 from mynah.terminal import print_post, print_report
 
 if TYPE_CHECKING:

@@ -1,15 +1,16 @@
-"""The verbs that look at what there is: list, lineage, dashboard."""
+"""The verbs that look at what there is: list, lineage, web, dashboard."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mynah.commands.shared import bot_folder, bots_in, say_next, watch_of
-from mynah.run_folder import RunFolder
+from mynah.commands.shared import bot_folder, say_next, watch_of
+from mynah.run_folder import RunFolder, bots_in
 from mynah.terminal import print_lineage
 
 if TYPE_CHECKING:
@@ -59,6 +60,19 @@ def do_dashboard(arguments: argparse.Namespace, settings: Settings, bots: Path) 
             print(json.dumps({"url": shown.url, "folder": str(shown.folder)}), flush=True)
         watch_of(arguments).say(f"The runs in {shown.folder} are at {shown.url} Ctrl-C ends this.")
         shown.wait(browser=not arguments.no_open)
+    return {}
+
+
+def do_web(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah web`."""
+    from mynah.studio.server import serve_studio
+
+    password = os.environ.get("MYNAH_PASSWORD") or None
+    with serve_studio(bots, settings, password=password) as studio:
+        if arguments.json:
+            print(json.dumps({"url": studio.url, "folder": str(bots.absolute())}), flush=True)
+        watch_of(arguments).say(f"The studio is at {studio.url} Ctrl-C ends it.")
+        studio.wait(browser=not arguments.no_open)
     return {}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,6 @@ from mynah.run_folder import RunFolder, open_bot
 from mynah.terminal import TerminalWatch, print_counts
 from mynah.tracking import Tracker, open_tracker, trackio_folder
 from mynah.watch import Nobody, Watch
-
-
-def bots_in(bots: Path) -> Iterator[RunFolder]:
-    """Yield the bots of a folder by name."""
-    for path in sorted(bots.iterdir()) if bots.is_dir() else ():
-        if (path / "run.json").is_file():
-            yield RunFolder(path)
 
 
 def bot_folder(bots: Path, name: str) -> RunFolder:
