@@ -52,9 +52,9 @@ class _Page:
         self.studio, self.page = studio, page
 
     def build(self) -> None:
-        gr.HTML(view("head"), padding=False)
+        _piece("head", view("head"))
         self.bot = gr.Dropdown([], label="Bot", elem_id="bot", interactive=True)
-        self.news = gr.HTML(elem_id="news")
+        self.news = _piece("news")
         with gr.Tabs() as self.tabs:
             with gr.Tab("1 · Bring posts", id="bring"):
                 self._bring()
@@ -65,7 +65,7 @@ class _Page:
             with gr.Tab("4 · Report", id="report"):
                 self._report()
             with gr.Tab("Bots", id="bots"):
-                self.gallery = gr.HTML(elem_id="gallery", js_on_load=_BUTTONS)
+                self.gallery = _piece("gallery")
         self._connect()
 
     # The parts.
@@ -86,7 +86,7 @@ class _Page:
             self.name = gr.Textbox(label="Name of the bot", placeholder="that of the accounts")
             self.anew = gr.Checkbox(label="Replace a bot of mine that has this name")
         self.read = gr.Button("Read the posts", variant="primary", elem_id="read")
-        self.counts = gr.HTML(elem_id="counts")
+        self.counts = _piece("counts")
         self.consent = gr.Checkbox(
             label="These are not only my own posts: whoever wrote them agreed to this bot.",
             visible=False,
@@ -106,7 +106,7 @@ class _Page:
             self.start = gr.Button("Train", variant="primary", elem_id="start")
             self.stop = gr.Button("Stop, and keep what is learned", visible=False, elem_id="stop")
             self.go_on = gr.Button("Go on", visible=False, elem_id="go-on")
-        self.progress = gr.HTML(elem_id="progress")
+        self.progress = _piece("progress")
 
     def _talk(self) -> None:
         how = self.studio.settings["say"]
@@ -118,19 +118,19 @@ class _Page:
         with gr.Tabs():
             with gr.Tab("The bot"):
                 self.say = gr.Button(f"Write {how.n} posts", variant="primary", elem_id="say")
-                self.preview = gr.HTML(elem_id="preview")
-                self.posts = gr.HTML(elem_id="posts", js_on_load=_BUTTONS)
+                self.preview = _piece("preview")
+                self.posts = _piece("posts")
             with gr.Tab("Compare"):
                 self.compare = gr.Button("Write side by side", variant="primary", elem_id="compare")
-                self.columns = gr.HTML(elem_id="columns")
+                self.columns = _piece("columns")
 
     def _report(self) -> None:
-        self.report = gr.HTML(elem_id="report")
-        gr.Markdown("## Real or bot?")
+        self.report = _piece("report")
+        _piece("quiz-head", view("title", words="Real or bot?"))
         self.play = gr.Button("Play", elem_id="play")
-        self.quiz = gr.HTML(elem_id="quiz", js_on_load=_BUTTONS)
-        gr.Markdown("## Take it along")
-        self.offers = gr.HTML(elem_id="offers")
+        self.quiz = _piece("quiz")
+        _piece("offers-head", view("title", words="Take it along"))
+        self.offers = _piece("offers")
         with gr.Row():
             self.gguf = gr.Button("Make a GGUF file", elem_id="gguf")
             self.check = gr.Button("Dry run of publishing", elem_id="check")
@@ -320,6 +320,11 @@ class _Page:
             return "", self.studio.answer(session_of(request), _named(bot), int(event.answer))
         except MynahError as error:
             return error_view(error), gr.skip()
+
+
+def _piece(name: str, value: str = "") -> gr.HTML:
+    """Return a place for HTML of templates/studio.html, with our own style alone."""
+    return gr.HTML(value, elem_id=name, js_on_load=_BUTTONS, apply_default_css=False)
 
 
 def _named(bot: str | None) -> str:

@@ -1,0 +1,337 @@
+"""The studio in a real browser: three steps from an archive to ten posts, and what may go wrong.
+
+Its pictures are kept in build/studio, to be looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from mynah.errors import ExtraMissing
+from mynah.npm import Package, fetch
+from mynah.run_folder import RunFolder
+
+pytest.importorskip("gradio", reason="the extra mynah[web] is not installed")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+PICTURES = Path(__file__).resolve().parents[1] / "build" / "studio"
+PATIENCE = 300_000  # milliseconds: other work may go on beside a test
+SETTINGS = ("--batch-tokens", 64, "--learning-rate", 0.01, "--max-post-tokens", 64,
+            "--samples", 4, "--resamples", 50, "--max-tokens", 24, "--max-draws", 2,
+            "--tracker", "none")  # fmt: skip
+EVIL = "<script>document.title='taken'</script>"
+EVIL_POST = (
+    "Beware of <img src=x onerror=\"document.title='taken'\"> ${document.title='taken'} {{7*7}}"
+)
+AXE = Package(
+    "axe-core",
+    "4.14.1",
+    "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+)
+
+
+@contextlib.contextmanager
+def studio(bots: Path, base: Path, *words: object, **environment: str) -> Iterator[str]:
+    """Serve a studio; yield its address."""
+    words = ("--no-open", "--json", "--bots", bots, "--base", base, *SETTINGS, *words)
+    with tiny.start("web", *words, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout
+            yield json.loads(process.stdout.readline())["url"]
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_bot: RunFolder) -> Path:
+    """Return a folder with a finished bot that the command line made."""
+    bots = tmp_path_factory.mktemp("studio") / "bots"
+    shutil.copytree(tiny_bot.root, bots / tiny_bot.name)
+    return bots
+
+
+@pytest.fixture(scope="module")
+def address(made: Path, tiny_base: Path) -> Iterator[str]:
+    """Serve that folder."""
+    with studio(made, tiny_base, "--epochs", 60) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def visit(browser: Any, url: str, **context: Any) -> Iterator[Any]:
+    """Yield the page in a browser of its own, which asks nobody but the studio."""
+    room = browser.new_context(**context)
+    room.set_default_timeout(PATIENCE)
+    page = room.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(url)
+    page.wait_for_selector("#read")
+    yield page
+    foreign = [each for each in asked if not each.startswith((url, "data:", "blob:"))]
+    assert not foreign
+    room.close()
+
+
+def picture(page: Any, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+
+
+def drop(page: Any, *files: Path) -> None:
+    page.set_input_files("#files input[type=file]", files)
+    page.wait_for_selector("#files .file-preview")
+    page.click("#read")
+
+
+def tab(page: Any, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def test_three_steps_from_an_archive_to_posts(
+    browser: Any, tmp_path: Path, tiny_base: Path, small_archive: Path
+) -> None:
+    """All of the story: bring, train, stop, reload, go on, talk, look at the report, take along."""
+    with (
+        studio(tmp_path / "bots", tiny_base, "--epochs", 120) as url,
+        visit(browser, url, viewport={"width": 1000, "height": 800}) as page,
+    ):
+        drop(page, small_archive)
+        page.wait_for_selector("#counts table")
+        counts = page.inner_text("#counts")
+        assert "@ferryclerk" in counts and "130" in counts and "kept to learn from" in counts
+        assert page.locator(".m-examples li").count() == 8
+        assert not list((tmp_path / "bots" / ".studio" / "uploads").rglob("*.zip"))
+        picture(page, "1-bring")
+        page.click("#next button, button#next")
+        page.wait_for_selector(".m-estimate table")
+        assert re.search(r"normal\s+\d+\.\d\s+\d+\.\d GB", page.inner_text(".m-estimate"))
+        picture(page, "2-estimate")
+        page.click("#start")
+        page.wait_for_selector(".m-curve")
+        picture(page, "3-training")
+        page.click("#stop")
+        page.wait_for_selector(".m-stopped")
+        assert (tmp_path / "bots" / "ferryclerk" / "checkpoints").exists()
+        page.click("#go-on")
+        page.wait_for_selector(".m-running, .m-done")
+        page.reload()
+        page.wait_for_selector(".m-running, .m-done")
+        page.wait_for_selector(".m-done")
+        picture(page, "4-trained")
+        tab(page, "3 · Talk")
+        page.click("#say")
+        page.wait_for_selector("#posts [aria-busy=false]")
+        assert page.locator("#posts .m-post").count() == 10
+        assert page.locator("#posts .m-text b").first.inner_text() == "My dream is"
+        link = page.locator("#posts .m-acts a").first.get_attribute("href")
+        assert link.startswith("https://x.com/intent/post?text=My%20dream%20is")
+        page.locator(".m-near").first.hover()
+        page.wait_for_selector(".m-tip:visible")
+        picture(page, "5-talk")
+        tab(page, "Compare")
+        page.click("#compare")
+        page.wait_for_function("document.querySelectorAll('#columns .m-post').length === 12")
+        picture(page, "6-compare")
+        tab(page, "4 · Report")
+        report = page.frame_locator(".m-report iframe")
+        report.locator("h1").wait_for()
+        picture(page, "7-report")
+        with page.expect_download() as taken:
+            page.get_by_role("link", name="Adapter").click()
+        assert taken.value.suggested_filename == "ferryclerk-adapter.zip"
+    run = RunFolder(tmp_path / "bots" / "ferryclerk").read_run()
+    assert list(run["stages"]) == ["fetch", "clean", "train", "report", "say", "card"]
+
+
+def test_one_session_does_not_see_the_posts_of_another(
+    browser: Any, address: str, made: Path, tmp_path: Path
+) -> None:
+    archive = tiny.write_archive(tmp_path / "mine.zip", tiny.account_rows(), "mineonly")
+    with visit(browser, address) as mine, visit(browser, address) as other:
+        drop(mine, archive)
+        mine.wait_for_selector("#counts table")
+        other.reload()
+        tab(other, "Bots")
+        other.wait_for_selector(".m-bot")
+        assert "mineonly" not in other.content()
+        for what in ("report.html", "adapter.zip", "card.md"):
+            assert other.request.get(f"{address}bots/mineonly/{what}").status == 404
+        assert mine.request.get(f"{address}bots/mineonly/adapter.zip").status == 404  # not trained
+        assert other.request.get(f"{address}bots/ferryclerk/adapter.zip").status == 200
+        drop(other, archive)
+        other.wait_for_selector("#news .m-error")
+        assert "There is a bot 'mineonly' already." in other.inner_text("#news")
+
+
+def test_names_and_posts_are_shown_and_not_obeyed(
+    browser: Any, address: str, tmp_path: Path
+) -> None:
+    rows = [{**row, "text": f"{EVIL_POST} {row['text']}"} for row in tiny.account_rows()]
+    account = {**tiny.ACCOUNT, "username": "evil", "display_name": EVIL}
+    archive = tiny.zipped(
+        tmp_path / "evil.zip", tiny.builder.members(tiny.builder.build(account, rows))
+    )
+    with visit(browser, address) as page:
+        drop(page, archive)
+        page.wait_for_selector("#counts table")
+        assert EVIL in page.inner_text("#counts h2")
+        assert "{{7*7}}" in page.inner_text(".m-examples")
+        assert page.locator("#counts img, #counts script").count() == 0
+        assert page.title() == "Mynah"
+
+
+def test_what_goes_wrong_is_one_sentence(browser: Any, address: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"PK\x03\x04 and then nothing")
+    with visit(browser, address) as page:
+        page.click("#read")
+        page.wait_for_selector("#news .m-error")
+        assert "There is nothing to read yet." in page.inner_text("#news")
+        page.fill("#accounts textarea, #accounts input", "/etc/passwd")
+        page.click("#read")
+        page.get_by_text("'/etc/passwd' names no account.").wait_for()
+        page.fill("#accounts textarea, #accounts input", "")
+        drop(page, broken)
+        page.get_by_text("broken.zip").first.wait_for()
+        page.wait_for_function("document.querySelector('#news').innerText.includes('zip')")
+        assert "Traceback" not in page.content()
+
+
+def test_the_page_fits_a_phone_and_has_no_serious_barriers(browser: Any, address: str) -> None:
+    try:
+        with tarfile.open(fetch(AXE)) as packed:
+            member = packed.extractfile("package/axe.min.js")
+            assert member
+            axe = member.read().decode()
+    except ExtraMissing as error:
+        pytest.skip(f"npm brings nothing here: {error}")
+    phone = {"viewport": {"width": 375, "height": 740}, "has_touch": True, "is_mobile": True}
+    for name, context in {
+        "light": {},
+        "dark": {"color_scheme": "dark"},
+        "phone": phone,
+        "phone-dark": {**phone, "color_scheme": "dark"},
+    }.items():
+        with visit(browser, address, **context) as page:
+            page.wait_for_selector("#counts table")
+            for step in ("1 · Bring posts", "2 · Train", "3 · Talk", "4 · Report", "Bots"):
+                open_step(page, step)
+                if step == "3 · Talk":
+                    page.click("#say")
+                    page.wait_for_selector("#posts [aria-busy=false]")
+                page.wait_for_timeout(300)
+                picture(page, f"{name}-{step[:1].lower()}")
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), step
+                page.evaluate(axe)
+                found = page.evaluate("axe.run({resultTypes: ['violations']})")
+                bad = [
+                    (each["id"], [node["target"] for node in each["nodes"]][:3])
+                    for each in found["violations"]
+                    if each["impact"] in ("serious", "critical")
+                ]
+                assert not bad, (name, step, bad)
+
+
+def open_step(page: Any, name: str) -> None:
+    """Choose a tab, out of the menu of those for which a phone has no room."""
+    chosen = page.get_by_role("tab", name=name)
+    if not chosen.is_visible():
+        page.locator(".overflow-menu > button").first.click()
+        page.locator(".overflow-dropdown").get_by_text(name).click()
+        return
+    chosen.click()
+
+
+def test_by_keyboard_alone_a_bot_is_made_to_talk(browser: Any, address: str) -> None:
+    with visit(browser, address) as page:
+        page.wait_for_selector("#counts table")
+        page.get_by_role("tab", name="1 · Bring posts").focus()
+        for _ in range(2):
+            page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.getAttribute('role')") == "tab"
+        page.keyboard.press("Enter")
+        page.locator("#say").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#posts [aria-busy=false]")
+
+
+def test_the_quiz_keeps_its_score(browser: Any, address: str, made: Path) -> None:
+    with visit(browser, address) as page:
+        page.wait_for_selector("#counts table")
+        tab(page, "4 · Report")
+        page.click("#play")
+        page.wait_for_selector(".m-quiz h3, #news .m-error")
+        while page.locator("[data-answer]").count():
+            heading = page.inner_text(".m-quiz h3")
+            page.locator("[data-answer]").first.click()
+            page.wait_for_function(
+                "before => document.querySelector('.m-quiz')?.innerText.startsWith(before) !== true"
+                " && document.querySelector('.m-quiz h3')?.innerText !== before",
+                arg=heading,
+            )
+        assert "right" in page.inner_text("#quiz") or "held-out" in page.inner_text("#news")
+
+
+def test_the_guard_lets_nobody_else_in(address: str, made: Path) -> None:
+    httpx = pytest.importorskip("httpx2")
+    with httpx.Client(base_url=address) as client:
+        page = client.get("/")
+        rules = page.headers["content-security-policy"]
+        nonce = re.search(r"'nonce-([^']+)'", rules)
+        assert nonce and "unsafe-inline" not in rules.split("style-src")[0]
+        assert page.text.count("<script") == page.text.count(f'<script nonce="{nonce[1]}"')
+        assert "frame-ancestors 'none'" in rules
+        cookie = page.headers["set-cookie"]
+        assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
+        assert client.get("/", headers={"Host": "evil.example"}).status_code == 403
+        foreign = {"Origin": "http://evil.example"}
+        assert client.post("/gradio_api/queue/join", headers=foreign, json={}).status_code == 403
+        secret = made / "ferryclerk" / "posts.jsonl"
+        for path in (f"/gradio_api/file={secret}", f"/file={secret}", "/gradio_api/openapi.json",
+                     "/gradio_api/proxy=http://x.example", "/monitoring", "/docs",
+                     "/bots/..%2f..%2fetc/report.html", "/gradio_api/vibe-code/"):  # fmt: skip
+            assert client.get(path).status_code == 404, path
+        large = {"Content-Length": str(3 << 30), "Content-Type": "multipart/form-data; boundary=x"}
+        assert client.post("/gradio_api/upload", headers=large, content=b"x").status_code == 413
+        tab = {"session_hash": "abcdefgh"}
+        with client.stream("GET", "/gradio_api/heartbeat/abcdefgh"):
+            stranger = {"Cookie": f"mynah_session={'x' * 40}"}
+            answer = httpx.get(f"{address}gradio_api/queue/data", params=tab, headers=stranger)
+            assert answer.status_code == 403
+
+
+def test_others_come_in_with_a_password_only(tmp_path: Path, tiny_base: Path) -> None:
+    httpx = pytest.importorskip("httpx2")
+    refused = tiny.mynah("web", "--no-open", "--host", "0.0.0.0", "--bots", tmp_path)
+    assert refused.code == 2 and "MYNAH_PASSWORD" in refused.err
+    secret = {"MYNAH_PASSWORD": "correct horse"}
+    with studio(tmp_path / "bots", tiny_base, "--host", "0.0.0.0", **secret) as url:
+        here = url.replace("0.0.0.0", "127.0.0.1")
+        assert httpx.get(here).status_code == 401
+        assert httpx.get(here, auth=("me", "wrong")).status_code == 401
+        assert httpx.get(here, auth=("me", "correct horse")).status_code == 200
+        assert httpx.get(f"{here}studio.css").status_code == 401
