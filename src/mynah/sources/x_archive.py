@@ -1,7 +1,7 @@
 """X's own export, zip or folder, in the layouts of 2018 to 2024.
 
-Read: posts (all parts), long posts, posts to communities, the name, bio and avatar of the account.
-Left out: direct messages, likes, deleted posts, circles, Grok, and the e-mail address in account.js.
+Read: posts (all parts), long posts, posts to communities; name, bio and avatar of the account. Left
+out: direct messages, likes, deleted posts, circles, Grok, and the e-mail address in account.js.
 """
 
 from __future__ import annotations
