@@ -1,4 +1,4 @@
-"""Share images: compared with pictures that somebody looked at, by how alike they seem to an eye."""
+"""Share images, compared with pictures that somebody looked at, by how alike they seem."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_post_looks_as_it_looked_when_somebody_saw_it(case: tuple[str, Image.I
 
 def test_letters_that_no_font_has_would_be_noticed(case: tuple[str, Image.Image]) -> None:
     """The same post in letters for private use, which are boxes in any font, is far from it."""
-    name, picture = case
+    name, _ = case
     voices, text, _ = CASES[name]
     boxes = seen(opened(render_share(voices, re.sub(r"\w", "\ue000", text))))
     assert likeness(boxes, Image.open(GOLDEN / f"share-{name}.png").convert("RGB")) < _ALIKE - 0.03
