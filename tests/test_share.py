@@ -14,6 +14,7 @@ from PIL import Image
 from mynah.avatars import keep_avatars
 from mynah.config import FetchConfig, ShareConfig
 from mynah.errors import SettingsError, ShareError, StageMissing
+from mynah.lineage import check_lineage
 from mynah.marking import SOURCE_TYPE
 from mynah.records import read_rows
 from mynah.run_folder import RunFolder, read_json, write_json, write_rows
@@ -67,7 +68,11 @@ def test_a_picture_and_a_page_are_written_and_recorded(bot: RunFolder) -> None:
     record = bot.stage_record("share")
     assert set(record["outputs"]) == {"preview.png", "preview.html"}
     assert record["result"] == {"kind": "BOT", "text": "My dream is a queue 🌊."}
-    assert mynah("lineage", bot.name).code == 0
+    links = [link for link in check_lineage(bot) if link.stage == "share"]
+    assert [(link.name, link.status) for link in links] == [
+        ("preview.png", "ok"),
+        ("preview.html", "ok"),
+    ]
 
 
 def test_the_page_tells_other_sites_what_to_show(bot: RunFolder) -> None:
