@@ -1,4 +1,4 @@
-"""Several processes that teach one bot, as `accelerate launch` starts them: real ones, on loopback."""
+"""Several processes that teach one bot, as `accelerate launch` starts them, on loopback."""
 
 from __future__ import annotations
 
