@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mynah.commands.shared import bot_folder, say_next, watch_of
 from mynah.run_folder import open_bot
 from mynah.terminal import confirm, print_files
-
-if TYPE_CHECKING:
-    pass
 
 Settings = dict[str, Any]
 
