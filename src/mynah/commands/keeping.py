@@ -7,14 +7,11 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mynah.commands.shared import bot_folder, say_next, watch_of
 from mynah.run_folder import RunFolder, bots_in
 from mynah.terminal import print_lineage
-
-if TYPE_CHECKING:
-    pass
 
 Settings = dict[str, Any]
 

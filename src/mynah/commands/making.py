@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mynah.commands.shared import (
     bot_folder,
@@ -16,10 +16,9 @@ from mynah.commands.shared import (
     tracker_of,
     watch_of,
 )
+from mynah.replicas import is_first
 from mynah.terminal import print_post, print_reasons, print_report
-
-if TYPE_CHECKING:
-    pass
+from mynah.watch import Nobody
 
 Settings = dict[str, Any]
 
@@ -102,7 +101,7 @@ def do_train(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
     """Carry out `mynah train`."""
     from mynah.flags import configs
 
-    watch = watch_of(arguments)
+    watch = watch_of(arguments) if is_first() else Nobody()
     folder = bot_folder(bots, arguments.bot)
     tracker = tracker_of(settings["track"], folder.root.parent, watch)
     from mynah.model_stages import saved_settings, train_bot
@@ -117,6 +116,8 @@ def do_train(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
         watch=watch,
         tracker=tracker,
     )
+    if not is_first():
+        return {}
     result = folder.read_run()["stages"]["train"]["result"]
     wrote = (
         f"{folder.adapter}/: learned from {result['posts']:,} posts in {result['steps']:,} steps."

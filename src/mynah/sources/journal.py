@@ -14,6 +14,7 @@ class Journal:
     """Fill up while posts are read; complete when the last post has been."""
 
     accounts: dict[str, Account] = field(default_factory=dict)  # by handle, in order of appearance
+    avatars: dict[str, bytes] = field(default_factory=dict)  # by handle, as they came
     hashes: dict[str, str] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -18,6 +18,7 @@ from mynah.errors import BrokenSource, SourceError, SourceNotFound, UnknownForma
 from mynah.sources.journal import Journal
 
 AGAIN = "Get the file again (an archive: download it once more from X), then repeat the command."
+AVATARS = "profile_media"
 _HARMLESS = 16 << 20  # bytes: a member no larger than this may have any ratio
 _MOST_NAMES = 100_000  # a folder with more files than this is no archive
 _DEPTH = 4  # wrapper/data/js/tweets
@@ -165,7 +166,7 @@ class FilePlace:
 
 
 class FolderPlace:
-    """A folder; media folders and hidden ones are not looked into."""
+    """A folder; hidden folders and those of media are not looked into, but for the avatar's."""
 
     def __init__(self, path: Path, config: FetchConfig, depth: int = _DEPTH) -> None:
         self.path = path
@@ -187,7 +188,7 @@ def _walk(root: Path, depth: int) -> Iterator[str]:
         inside = Path(folder).relative_to(root)
         deep = len(inside.parts) >= depth
         folders[:] = [] if deep else [n for n in folders if not n.startswith(".")]
-        folders[:] = [name for name in folders if not name.endswith("_media")]
+        folders[:] = [n for n in folders if n == AVATARS or not n.endswith("_media")]
         found += len(files)
         if found > _MOST_NAMES:
             raise UnknownFormat(
