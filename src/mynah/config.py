@@ -80,6 +80,10 @@ class FetchConfig(Settings):
     keep_hours: float = setting(
         24.0, "hours for which an interrupted fetch can go on from its last page", least=0
     )
+    x_api: str = setting("https://api.x.com", "address of X's API")
+    community_archive: str = setting(
+        "https://fabxmporizzqflnftavs.supabase.co", "address of the Community Archive's database"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,11 @@ class Remote(Protocol):
 
 # Scheme -> module, which is imported when somebody names it. `bluesky:alice.example` is read by
 # the module that stands here.
-REMOTES: dict[str, str] = {}
+REMOTES: dict[str, str] = {
+    "community": "community_api",
+    "rss": "feeds",
+    "x": "x_api",
+}
 _REMOTE = re.compile(r"([a-z]+):([^/\\].*)", re.DOTALL)
 
 
