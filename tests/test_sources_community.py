@@ -113,4 +113,4 @@ def test_from_the_community_archive_to_a_bot_that_talks(
 ) -> None:
     recipe = replace(tiny_recipe(tiny_base), fetch=FetchConfig(community_archive=web.url))
     made = make_bot(bots, ["community:ferry_clerk"], recipe)
-    assert made.folder.name == "Ferry_Clerk" and len(made.samples) == 3
+    assert made.folder.name == "ferry_clerk" and len(made.samples) == 3

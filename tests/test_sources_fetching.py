@@ -65,13 +65,13 @@ def test_a_fetch_goes_on_from_its_last_page(x: X, bots: Path) -> None:
         fetch(x, bots)
     assert "goes on from there" in told.value.hint
     assert pages_asked(x) == ["first", "p100", "p200"]
-    assert not (bots / "FerryClerk").exists()
+    assert not (bots / "ferryclerk").exists()
     x.web.routes = x.routes()
     x.web.asked.clear()
     folder = fetch(x, bots)
     assert pages_asked(x) == ["p200", "p300"]
     assert ids(folder) == [row["id"] for row in x.posts]
-    assert [path.name for path in bots.iterdir()] == ["FerryClerk"]
+    assert [path.name for path in bots.iterdir()] == ["ferryclerk"]
     assert list(folder.stage_record("fetch")["inputs"]) == ["x:ferryclerk (4 pages)"]
 
 
@@ -137,12 +137,12 @@ def test_an_update_on_the_command_line(x: X, bots: Path) -> None:
     words = ("--x-api", x.web.url, "--i-have-the-right-to", "--attempts", 1)
     assert tiny.mynah("fetch", "x:ferryclerk", *words).code == 0
     x.posts = [post(351, "Wave 351 came in."), *x.posts]
-    silent = tiny.mynah("fetch", "--update", "FerryClerk")
+    silent = tiny.mynah("fetch", "--update", "ferryclerk")
     assert silent.code == 2 and "needs your word" in silent.err  # a word is not saved
-    done = tiny.mynah("fetch", "--update", "FerryClerk", "--i-have-the-right-to", "--json")
+    done = tiny.mynah("fetch", "--update", "ferryclerk", "--i-have-the-right-to", "--json")
     assert done.code == 0, done.err  # the address is
     assert (done.json["posts"], done.json["new"]) == (351, 1)
-    assert tiny.mynah("fetch", "--update", "FerryClerk", "other").code == 2
+    assert tiny.mynah("fetch", "--update", "ferryclerk", "other").code == 2
 
 
 def test_files_do_not_grow(bots: Path, small_archive: Path) -> None:

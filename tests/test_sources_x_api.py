@@ -48,7 +48,7 @@ def test_every_post_comes_once_newest_first(x: X) -> None:
     found = fetched(x)
     read = list(found.posts)
     assert [each.id for each in read] == [row["id"] for row in x.posts]
-    assert read[0].created_at == "2024-09-06T00:00:00Z"
+    assert read[0].created_at == "2024-02-27T06:00:00Z"
     assert read[0].url == f"https://x.com/FerryClerk/status/{read[0].id}"
     assert [account.handle for account in found.accounts] == ["FerryClerk"]
     assert found.accounts[0].own_archive is False
@@ -245,7 +245,7 @@ def test_from_x_to_a_bot_that_talks(x: X, bots: Path, tiny_base: Path) -> None:
     """And the token is in no file of it, nor in the pages of a fetch that was stopped."""
     recipe = replace(tiny_recipe(tiny_base), fetch=settings(x))
     made = make_bot(bots, ["x:ferryclerk"], recipe)
-    assert made.folder.name == "FerryClerk" and len(made.samples) == 3
+    assert made.folder.name == "ferryclerk" and len(made.samples) == 3
     x.web.fail(401)
     config = ["--x-api", x.web.url, "--i-have-the-right-to"]
     answer = tiny.mynah("fetch", "x:ferryclerk", *config, "--name", "again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import tiny
@@ -29,7 +30,7 @@ def problem(status: int, title: str, detail: str, kind: str = "about:blank") -> 
 
 def post(number: int, text: str, **more: Any) -> dict[str, Any]:
     """Return a post in the old words; the newest has the highest number."""
-    at = f"2024-{1 + number // 28 % 12:02}-{1 + number % 28:02}T{number // 336:02}:00:00.000Z"
+    at = f"{datetime(2024, 1, 1) + timedelta(hours=6 * number):%Y-%m-%dT%H:%M:%S}.000Z"
     post_id = str(1_700_000_000_000_000_000 + number)
     base = {"id": post_id, "text": text, "created_at": at, "lang": "en"}
     return base | {"edit_history_tweet_ids": [post_id]} | more

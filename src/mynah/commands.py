@@ -75,10 +75,17 @@ def do_fetch(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
         folder = fetch_posts(bots, arguments.sources, settings["fetch"], **given, watch=watch)
     run = folder.read_run()
     result = run["stages"]["fetch"]["result"]
-    wrote = f"{folder.posts}: {result['posts']:,} posts, read as {result['format']}."
+    new = f", {result['new']:,} of them new" if "new" in result else ""
+    wrote = f"{folder.posts}: {result['posts']:,} posts{new}, read as {result['format']}."
     _next(watch, wrote, f"mynah clean {folder.name}")
     handles = [account["handle"] for account in run["accounts"]]
-    return {"bot": folder.name, "folder": str(folder.root), "accounts": handles, **result}
+    return {
+        "bot": folder.name,
+        "folder": str(folder.root),
+        "accounts": handles,
+        "consents": run["consents"],
+        **result,
+    }
 
 
 def _update(arguments: argparse.Namespace, bots: Path, watch: Watch) -> RunFolder:
