@@ -208,6 +208,6 @@ def test_an_update_does_not_mix_with_another_fetch(x: X, bots: Path, small_archi
 def test_an_archive_and_an_account_make_one_bot(x: X, bots: Path, small_archive: Path) -> None:
     folder = fetch_posts(bots, [str(small_archive), "x:ferryclerk"], settings(x), name="both")
     assert {each.source for each in read_posts(folder.posts)} == {"x-archive", "x-api"}
-    result = folder.stage_record("fetch")["result"]
-    assert result["remotes"] == ["x:ferryclerk"]
-    assert result["format"] == "x-api+x-archive-2022"
+    record = folder.stage_record("fetch")
+    assert record["sources"] == [str(small_archive), "x:ferryclerk"]
+    assert record["result"]["format"] == "x-api+x-archive-2022"

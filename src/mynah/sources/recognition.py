@@ -91,6 +91,15 @@ def find(spec: str, config: FetchConfig) -> tuple[Reader, Place]:
     raise UnknownFormat(f"{name} is none of the formats that Mynah knows.", hint=_FORMATS)
 
 
+def lasting(spec: str) -> str:
+    """Return a spec that names the same source from any folder."""
+    if remote_of(spec):
+        return spec
+    found = _SPEC.fullmatch(spec)
+    scheme, name = (found[1], found[2]) if found else (None, spec)
+    return f"{scheme}:{_path(name).absolute()}" if scheme else str(_path(name).absolute())
+
+
 def _path(name: str) -> Path:
     """Return the path with `~`, `.` and `..` spelt out: its last part may name the account."""
     try:
