@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-
-import httpx2
+from typing import TYPE_CHECKING
 
 from mynah.config import FetchConfig
 from mynah.errors import NoConsent
@@ -26,8 +25,12 @@ from mynah.sources.answer import Answer
 from mynah.sources.consent import Check, Consent
 from mynah.sources.journal import Journal
 from mynah.sources.pages import Pages
-from mynah.sources.session import Session
 from mynah.watch import Nobody, Watch
+
+if TYPE_CHECKING:  # a library of HTTP is loaded when somebody names a service
+    import httpx2
+
+    from mynah.sources.session import Session
 
 RIGHT = "--i-have-the-right-to"
 
@@ -77,6 +80,8 @@ class Visit:
     @cached_property
     def session(self) -> Session:
         """Return the session, opened when it is first used."""
+        from mynah.sources.session import Session
+
         trip = self.trip
         return Session(self.config, trip.watch, transport=trip.transport, sleep=trip.sleep)
 
