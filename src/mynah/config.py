@@ -69,6 +69,7 @@ class FetchConfig(Settings):
     max_member_gib: float = setting(4.0, "largest file to read inside an archive, in GiB", above=0)
     max_ratio: float = setting(200.0, "most times a member may grow when unpacked", above=0)
     max_posts: int | None = setting(None, "keep only the newest N posts of each account", least=1)
+    author: str | None = setting(None, "read only what this person wrote; needed for chats")
 
 
 @dataclass(frozen=True, kw_only=True)

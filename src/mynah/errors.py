@@ -6,7 +6,8 @@
     │   ├── UnknownFormat      a file, but none that Mynah reads
     │   ├── BrokenSource       truncated, not JSON, not UTF-8
     │   ├── UnsafeArchive      zip bomb, `..` in a member's name
-    │   └── EmptySource        read well, but holds no post
+    │   ├── EmptySource        read well, but holds no post
+    │   └── AuthorNeeded       a chat, and nobody in it is named
     ├── TooFewPosts            not enough text survives cleaning
     ├── BotError               the bot's folder
     │   ├── BotNotFound        no such bot
@@ -68,6 +69,10 @@ class UnsafeArchive(SourceError):
 
 class EmptySource(SourceError):
     """The source was read well but holds no post."""
+
+
+class AuthorNeeded(SourceError):
+    """Several people speak in a source; none of them is named."""
 
 
 class TooFewPosts(MynahError):

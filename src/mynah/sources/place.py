@@ -63,6 +63,11 @@ class Guarded(io.RawIOBase):
         self._most_unpacked = max(_HARMLESS, packed * ratio) if packed is not None else most
         self._digest, self._out = hashlib.sha256(), 0
 
+    @property
+    def is_hashed(self) -> bool:
+        """Tell whether a journal waits for the hash, which comes at the end of the bytes."""
+        return self._journal is not None
+
     def readable(self) -> bool:
         """Say yes."""
         return True
@@ -233,6 +238,18 @@ class ZipPlace:
         with reading(label):
             raw = self._zip.open(info)
         return Guarded(raw, label, most=most, packed=packed, ratio=ratio, journal=journal)
+
+
+class MemberPlace:
+    """One member of a zip or a folder, as if it were a file of its own."""
+
+    def __init__(self, outer: Place, name: str) -> None:
+        self.path, self.names = outer.path, (name,)
+        self._outer = outer
+
+    def open(self, name: str, journal: Journal | None = None) -> Guarded:
+        """Open the member."""
+        return self._outer.open(name, journal)
 
 
 def _safe(info: zipfile.ZipInfo, path: Path) -> str:
