@@ -32,6 +32,7 @@ SHOWN = 5  # samples on the card
 _REASONS = {
     "repost": "Reposts",
     "short": "Short posts",
+    "cut": "Cut short in the source",
     "edited": "Earlier versions of edited posts",
     "empty": "Nothing left but links",
     "duplicate": "Duplicates",

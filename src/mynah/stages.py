@@ -95,11 +95,16 @@ def fetch_posts(
                     "name": folder.name,
                     "accounts": [asdict(account) for account in accounts],
                 }
-                made["result"] = {"format": fetched.format, "posts": count}
+                made["result"] = {
+                    "format": fetched.format,
+                    "posts": count,
+                    "skipped": fetched.skipped,
+                    "found": [asdict(each) for each in fetched.found],
+                }
     finally:
         shutil.rmtree(waiting.root, ignore_errors=True)
-    for notice in fetched.notices:
-        watch.say(notice)
+    for sentence in (*map(str, fetched.found), *fetched.notices):
+        watch.say(sentence)
     return folder
 
 

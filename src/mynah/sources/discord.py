@@ -24,7 +24,7 @@ def recognises(place: Place) -> float:
     message = as_dict(found.get("messages"))
     if {"timestamp", "content", "author"} <= message.keys():
         return 1.0 if found.keys() & _MARKS else 0.8
-    return 0.7 if _MARKS <= found.keys() else 0.0
+    return 0.7 if found.keys() >= _MARKS else 0.0
 
 
 def read(place: Place, journal: Journal) -> Content:

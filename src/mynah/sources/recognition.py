@@ -38,6 +38,7 @@ _FORMATS = (
 _TEXTS = re.compile(r"(?!__MACOSX/).*\.(?:jsonl?|ndjson|csv|tsv|txt)", re.IGNORECASE | re.DOTALL)
 _MOST_TEXTS = 50  # files of an archive that are looked into
 _LIKELY = 0.5
+_WORDS = ((0.95, "for certain"), (0.7, "very likely"), (_LIKELY, "likely"), (0.0, "a guess"))
 _PACKED = (b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 
@@ -81,9 +82,7 @@ class Match:
     @property
     def sureness(self) -> str:
         """Return it in words."""
-        if self.sure >= 0.95:
-            return "for certain"
-        return "very likely" if self.sure >= 0.7 else "likely" if self.sure >= _LIKELY else "a guess"
+        return next(words for least, words in _WORDS if self.sure >= least)
 
 
 def find(spec: str, config: FetchConfig) -> Match:
@@ -115,7 +114,7 @@ def find(spec: str, config: FetchConfig) -> Match:
 def _surest(place: Place, kind: str) -> Match | None:
     best = None
     for reader in READERS:
-        sure = float(reader.recognises(place)) if reader.SCHEME == kind else 0.0
+        sure = float(reader.recognises(place)) if kind == reader.SCHEME else 0.0
         if sure > (best.sure if best else 0.0):
             best = Match(reader, place, sure)
     return best

@@ -35,8 +35,8 @@ COLUMNS = {*TEXT, *ID, *TIME, *AUTHOR, *LANGUAGE}
 _BYTES = re.compile(r"b(['\"]).*\1", re.DOTALL)
 _RUINED = re.compile(r"\d+(?:[.,]\d+)?e\+?\d+|\d{16,}\.0+", re.IGNORECASE | re.ASCII)
 _NAMED = re.compile(r"['\"]?(?:screen_name|username)['\"]?\s*[:=]\s*['\"](\w+)")
-_CUT = re.compile(r"…(?:\s*https?://t\.co/\w*…?)?$")
-_CUT_AT = range(130, 146)  # characters, around Twitter's 140
+# Twitter's 140 characters end in "…"; with a link behind it a few more were let through.
+_CUT = re.compile(r".{139}…|.{114,122}…\s?https?://t\.co/\w+", re.DOTALL)
 # How the libraries that wrote the dumps say it: Grailbird, tweepy, snscrape, twint.
 _REPOSTED = (
     *("retweeted_status_id", "retweeted_status", "retweetedtweet"),
@@ -133,21 +133,24 @@ class Rows:
             return "self-reply"
         if _said(target) or _has(row, _REPLIED) or scraped.startswith("r:"):
             return "reply"
-        if _said(row.get("reply_to")):
-            return _twint_kind(row, author)
+        conversation = _in_conversation(row, author)
+        if conversation is not None:
+            return conversation
         reply = _truth(row.get("is_reply"))
         # Where the source does not know, a mention at the start is the mark of a reply.
         replied = bool(_MENTION_FIRST.match(text)) if reply is None else reply
         return "reply" if replied else "quote" if _has(row, _QUOTES) else "post"
 
 
-def _twint_kind(row: Mapping[str, Any], author: str) -> Kind:
-    """Tell by who is in the conversation: twint counts the author in."""
+def _in_conversation(row: Mapping[str, Any], author: str) -> Kind | None:
+    """Tell by whom a post of twint's answers: twint counts the author among them."""
+    if not _said(row.get("reply_to")):
+        return None
     names = {name.lower() for name in _NAMED.findall(str(row["reply_to"]))}
     if names - {author.lower()}:
         return "reply"
     begun = as_text(row.get("conversation_id"))
-    return "self-reply" if begun and begun != as_text(_first(row, ID)) else "post"
+    return "self-reply" if begun and begun != as_text(_first(row, ID)) else None
 
 
 def repaired(text: str) -> str:
@@ -175,7 +178,7 @@ def _is_cut(row: Mapping[str, Any], text: str) -> bool:
     told = row.get("cut", row.get("truncated"))
     if _truth(told) is not None:
         return _truth(told) is True
-    return len(unescape(text)) in _CUT_AT and _CUT.search(text) is not None
+    return _CUT.fullmatch(unescape(text)) is not None
 
 
 def _is_repost(row: Mapping[str, Any]) -> bool:

@@ -60,6 +60,8 @@ def _tweets(found: dict[str, Any]) -> Iterator[tuple[Tweet, dict[str, Any]]]:
         data = found["data"]
         for tweet in map(as_dict, data if isinstance(data, list) else [data]):
             yield translated(tweet), users.get(as_text(tweet.get("author_id")), {})
+    elif "meta" in found:
+        return  # a last page, without anything
     elif _is_v2(found):
         yield translated(found), as_dict(found.get("author"))
     else:
