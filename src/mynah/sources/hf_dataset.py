@@ -52,7 +52,7 @@ def _parts(path: Path) -> dict[str, Any]:
             "Hugging Face's datasets need the library datasets.",
             hint="Run: pip install 'mynah[datasets]'",
         ) from error
-    datasets.logging.set_verbosity_error()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it logs what it raises
     datasets.disable_progress_bars()
     saved = (path / "state.json", path / "dataset_dict.json")
     if any(file.exists() for file in saved):

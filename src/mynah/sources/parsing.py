@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Collection, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -191,9 +191,8 @@ def outline(place: Place, into: Collection[str] = ()) -> dict[str, Any]:
         window = _Window(stream)
         window.at += window.next_sign() == "["
         if window.next_sign() == "{":
-            with closing(_members(window, "", frozenset(into))) as values:
-                for path, value in islice(values, _OUTLINED):
-                    found.setdefault(path, value)
+            for path, value in islice(_members(window, "", frozenset(into)), _OUTLINED):
+                found.setdefault(path, value)
     return found
 
 
