@@ -81,6 +81,7 @@ def samples(count: int = 4) -> Iterator[Sample]:
     yield from (telegram(count), telegram_account(count), discord(count))
     yield from (whatsapp_android(count), whatsapp_ios(count), whatsapp_american(count))
     yield from (own_lines(count), own_list(count), own_table(count), own_text(count))
+    yield dataset(count)
 
 
 def x_archive(count: int) -> Sample:
@@ -371,7 +372,7 @@ def whatsapp_android(count: int) -> Sample:
             f"{stamp} {OTHER}: Krächz",
         ]
     rows.append(f"{when(count):%d.%m.%y, %H:%M} - {NAME}: <Medien ausgeschlossen>")
-    return chat("WhatsApp Chat mit Gull Seven.txt", "\n".join(rows), count, NAME)
+    return chat("WhatsApp Chat.txt", "\n".join(rows), count, NAME)
 
 
 def whatsapp_ios(count: int) -> Sample:
@@ -384,6 +385,7 @@ def whatsapp_ios(count: int) -> Sample:
         rows += [
             f"[{stamp}] {NAME}: {text(number)}",
             f"\u200e[{stamp}] {OTHER}: \u200eimage omitted",
+            f"[{stamp}] {OTHER}: Squawk.",
         ]
     files = {"_chat.txt": ("\r\n".join(rows) + "\r\n").encode(), "0001-PHOTO.jpg": b"\xff\xd8"}
     return Sample("whatsapp", "chat.zip", files, count, len(rows), author=NAME)
@@ -430,3 +432,8 @@ def own_text(count: int) -> Sample:
     """Return a post a line."""
     data = "\n".join(text(n) for n in range(count)).encode()
     return Sample("text_file", "mine.txt", {"mine.txt": data}, count, count)
+
+
+def dataset(count: int) -> Sample:
+    """Return the rows of a dataset: the one file of its folder."""
+    return lines_file("hf_dataset", "rows.jsonl", own_rows(count))

@@ -28,7 +28,7 @@ class Stamp(NamedTuple):
 
 
 def stamp(groups: tuple[str | None, ...]) -> Stamp | None:
-    """Return what the groups of DATE and TIME say; None where that is no time of day."""
+    """Return what the groups of DATE and TIME say; None where no calendar and no clock has that."""
     first, second, third, before, hours, minutes, seconds, after = groups
     half = before or after
     hour = int(hours or 0)
@@ -39,6 +39,8 @@ def stamp(groups: tuple[str | None, ...]) -> Stamp | None:
     if hour > 23 or int(minutes or 0) > 59 or int(seconds or 0) > 59:
         return None
     parts = (int(first or 0), int(second or 0), int(third or 0))
+    if not any(_day(parts, order) for order in _ORDERS):
+        return None
     return Stamp(parts, hour, int(minutes or 0), int(seconds or 0), bool(half))
 
 

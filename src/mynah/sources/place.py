@@ -222,10 +222,14 @@ class ZipPlace:
         """Open a member.
 
         Raises:
+            SourceNotFound: there is no such member.
             UnsafeArchive: it says that it is too large.
             UnknownFormat: it is encrypted.
         """
-        info, label = self._members[name], f"{self.path.name}/{name}"
+        label = f"{self.path.name}/{name}"
+        info = self._members.get(name)
+        if info is None:
+            raise SourceNotFound(f"There is no {label}.", hint=f"Look: unzip -l {self.path}")
         if info.flag_bits & 0x1:
             raise UnknownFormat(
                 f"{self.path.name} is locked with a password.",
