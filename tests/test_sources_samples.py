@@ -68,7 +68,7 @@ def test_the_name_of_a_file_does_not_matter(sample: Sample, tmp_path: Path) -> N
 def test_a_zip_of_two_dumps_asks_which(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(zip_of(samples.own_lines(3).files | {"b.jsonl": b'{"text": "two"}\n'}))
-    with pytest.raises(UnknownFormat, match=r"2 files that could be read, such as b\.jsonl and"):
+    with pytest.raises(UnknownFormat, match=r"2 files that could be read, such as mine\.jsonl and"):
         find(str(path), FetchConfig())
 
 

@@ -11,7 +11,7 @@ limits), `parsing` (JSON and lines), `tweets` and `rows` (records), and do not k
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from mynah.errors import EmptySource
 from mynah.records import Account, Post
 from mynah.sources.journal import Content, Journal
 from mynah.sources.people import Choice
-from mynah.sources.recognition import READERS, find
+from mynah.sources.recognition import READERS, find, lasting
 from mynah.sources.values import made_up_id
 
 _NEW_ARCHIVE = "Get a new one: x.com > Settings > Your account > Download an archive."
@@ -32,7 +32,7 @@ _CONSENT = (
     "somebody's who agreed."
 )
 
-__all__ = ["READERS", "Fetched", "Found", "read", "read_all"]
+__all__ = ["READERS", "Fetched", "Found", "lasting", "read", "read_all", "rehash"]
 
 
 @dataclass
@@ -117,6 +117,17 @@ def read_all(specs: Sequence[str], config: FetchConfig) -> Fetched:
         posts = _newest(posts, config.max_posts, journal)
     formats = "+".join(sorted({content.format for _, content in contents}))
     return Fetched(formats, posts, tuple(inputs), tuple(each for each, _ in contents), journal)
+
+
+def rehash(spec: str, config: FetchConfig) -> dict[str, str]:
+    """Read a source once more, for the SHA-256 of all that posts are read from.
+
+    Raises:
+        SourceError: it is not there any more, or not as it was.
+    """
+    fetched = read(spec, config)
+    deque(fetched.posts, maxlen=0)
+    return fetched.input_hashes()
 
 
 def _chained(

@@ -73,7 +73,7 @@ def _rows(path: Path, parts: dict[str, Any], journal: Journal) -> Iterator[dict[
                 digest.update(json.dumps(row, sort_keys=True, default=str).encode())
                 yield lower
     # Of the rows as they were read: a dataset is many files, of which the library keeps its own.
-    journal.hashed(f"hf:{path.as_posix()}", digest.hexdigest())
+    journal.hashed(f"hf:{path.name}", digest.hexdigest())
 
 
 def _check_text(path: Path, row: dict[str, Any]) -> None:

@@ -141,6 +141,15 @@ def _inside(place: Place) -> Match | None:
     return likely[0] if likely else None
 
 
+def lasting(spec: str) -> str:
+    """Return a spec that names the same source from any folder."""
+    found = _SPEC.fullmatch(spec)
+    scheme, name = (found[1], found[2]) if found else (None, spec)
+    if scheme == "hf" and not Path(name).is_dir():
+        return spec  # a name on the Hub is the same everywhere
+    return f"{scheme}:{_path(name).absolute()}" if scheme else str(_path(name).absolute())
+
+
 def _path(name: str) -> Path:
     """Return the path with `~`, `.` and `..` spelt out: its last part may name the account."""
     try:
