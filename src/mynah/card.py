@@ -30,6 +30,7 @@ SHOWN = 5  # samples on the card
 _REASONS = {
     "repost": "Reposts",
     "short": "Short posts",
+    "cut": "Cut short in the source",
     "edited": "Earlier versions of edited posts",
     "empty": "Nothing left but links",
     "duplicate": "Duplicates",
@@ -68,9 +69,9 @@ def card_text(
 
     Args:
         run: run.json: `name`; `consents`, of which `terms` are shown; `accounts`, each
-            `{handle, name, bio, url, own_archive}`; `versions`, `{library: version}`; `stages`, each
-            `{at, seconds, config, inputs, result}`, where `inputs` is `{file: SHA-256}`. Read are `clean.result`: `{downloaded, kept, dropped:
-            {reason: n}, by_author: {handle: the same three}, replaced: {kind: n} or null when not
+            `{handle, name, bio, url, own_archive}`; `versions`, `{library: version}`; `stages`,
+            each `{at, seconds, config, inputs, result}`, where `inputs` is `{file: SHA-256}`. Read
+            are `clean.result`: `{downloaded, kept, dropped: {reason: n}, by_author: {handle: the same three}, replaced: {kind: n} or null when not
             searched for, languages: {code: share}}`; `train.seconds`, `train.config` (as
             used) and `train.result`: `{base: {name, hub_id, license, languages, sha256}, recipe,
             dtype, dtype_reason, device, trained_parameters, posts, held_out, tokens, steps, epochs,
