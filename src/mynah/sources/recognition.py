@@ -8,7 +8,7 @@ from typing import Protocol
 
 from mynah.config import FetchConfig
 from mynah.errors import BrokenSource, SourceNotFound, UnknownFormat
-from mynah.sources import csv_file, grailbird, json_lines, text_file, x_archive
+from mynah.sources import bluesky_car, csv_file, grailbird, json_lines, text_file, x_archive
 from mynah.sources.journal import Content, Journal
 from mynah.sources.parsing import not_utf8
 from mynah.sources.place import AGAIN, FilePlace, Place, head, place_at
@@ -16,7 +16,8 @@ from mynah.sources.place import AGAIN, FilePlace, Place, head, place_at
 _SPEC = re.compile(r"(?:(archive|file):)?(.*)", re.DOTALL)
 _FORMATS = (
     "Mynah reads X archives (zip or folder), Twitter archives of 2012-2018, "
-    "JSON lines with a text each, CSV with a column named text, and .txt with one post a line."
+    "Bluesky's CAR files, JSON lines with a text each, CSV with a column named text, "
+    "and .txt with one post a line."
 )
 _PACKED = (b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
@@ -34,7 +35,14 @@ class Reader(Protocol):
 
 
 # The first that recognises a place reads it. A new source is its module and a line here.
-READERS: tuple[Reader, ...] = (x_archive, grailbird, json_lines, csv_file, text_file)
+READERS: tuple[Reader, ...] = (
+    x_archive,
+    grailbird,
+    bluesky_car,
+    json_lines,
+    csv_file,
+    text_file,
+)
 
 
 def find(spec: str, config: FetchConfig) -> tuple[Reader, Place]:
@@ -53,7 +61,7 @@ def find(spec: str, config: FetchConfig) -> tuple[Reader, Place]:
     kind = "file" if isinstance(place, FilePlace) else "archive"
     if scheme not in (None, kind):
         raise UnknownFormat(f"{name} is no {scheme}.", hint=f"Run: mynah fetch {kind}:{name}")
-    if kind == "file":
+    if kind == "file" and not bluesky_car.recognises(place):
         _refuse_binary(place)
     for reader in READERS:
         if kind == reader.SCHEME and reader.recognises(place):
