@@ -22,7 +22,7 @@ PROFILE = "app.bsky.actor.profile"
 
 _DIGITS = "234567abcdefghijklmnopqrstuvwxyz"
 _TIMED_KEY = re.compile(f"[2-7a-j][{_DIGITS}]{{12}}")
-_SCHEME = re.compile(r"https?://(?:www\.)?", re.IGNORECASE)
+_SCHEME = re.compile(r"^(?:https?://)?(?:www\.)?", re.IGNORECASE)
 _LINKED: dict[str, SpanKind] = {"link": "url", "mention": "mention"}
 
 
