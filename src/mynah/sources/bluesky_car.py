@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import libipld
 
 from mynah.errors import BrokenSource
 from mynah.records import Post
+from mynah.sources.bluesky_consent import checks
 from mynah.sources.bluesky_records import POSTS, PROFILE, Owner, to_account, to_post
+from mynah.sources.consent import Check, agreed
 from mynah.sources.journal import Content, Journal
 from mynah.sources.place import AGAIN, Place, head, stem
 from mynah.sources.values import as_dict, as_list, as_text
@@ -39,8 +41,15 @@ def read(place: Place, journal: Journal) -> Content:
         repo = _Repo(stream.label, stream.readall() or b"")
     owner = Owner(repo.did, stem(place))
     profile = next((record for _, record in repo.records(PROFILE)), {})
+    told = tuple(map(_of_a_file, checks(profile, repo.records)))
+    journal.consents.append(agreed(place.path.name, "bluesky", owner.handle, told, journal.word))
     journal.account(to_account(profile, owner))
     return Content("bluesky-car", _posts(repo, owner, journal))
+
+
+def _of_a_file(check: Check) -> Check:
+    """Let the person's word overrule a denial: it was meant for others if the account is theirs."""
+    return replace(check, verdict="needs-word") if check.verdict == "denies" else check
 
 
 def _posts(repo: _Repo, owner: Owner, journal: Journal) -> Iterator[Post]:
@@ -77,14 +86,14 @@ class _Repo:
             raise BrokenSource(f"{label} is a CAR file, but not of an account.", hint=AGAIN)
 
     def records(self, collection: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the keys and records of a collection, oldest key first."""
+        """Yield the keys and records of a collection, newest key first."""
         for path, name in self._leaves():
             found, _, key = path.partition("/")
             if found == collection:
                 yield key, self._block(name)
 
     def _leaves(self) -> Iterator[tuple[str, object]]:
-        """Yield the paths and names of all records, in the order of their paths.
+        """Yield the paths and names of all records, the last path first, as servers list them.
 
         A node holds a left child and entries, each with a value and a child to its right; a path
         is given by how much of the one before it stays, and the rest.
@@ -99,7 +108,7 @@ class _Repo:
                 if not isinstance(item, bytes) or item in seen:
                     raise self._broken("has a tree that does not end")
                 seen.add(item)
-                todo.extend(reversed(list(self._node(item))))
+                todo.extend(self._node(item))
 
     def _node(self, name: object) -> Iterator[Any]:
         node, path = self._block(name), b""

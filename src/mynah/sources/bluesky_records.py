@@ -70,6 +70,11 @@ def to_account(profile: dict[str, Any], owner: Owner) -> Account:
     )
 
 
+def is_timed(key: str) -> bool:
+    """Tell whether a key is a TID: the time of writing, in digits that sort as the times do."""
+    return _TIMED_KEY.fullmatch(key) is not None
+
+
 def _written_at(key: str, claimed: object) -> str | None:
     """Return the time that the writer's program claims, but none after the record's own key.
 
@@ -81,7 +86,7 @@ def _written_at(key: str, claimed: object) -> str | None:
 
 def _time_of_key(key: str) -> str | None:
     """Return the time in a TID: microseconds, then ten bits that tell clocks apart."""
-    if not _TIMED_KEY.fullmatch(key):
+    if not is_timed(key):
         return None
     number = 0
     for digit in key:
