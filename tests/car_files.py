@@ -69,13 +69,15 @@ def tree(leaves: Mapping[str, Cid]) -> list[bytes]:
     middle = len(paths) // 2
     if not paths:
         return [cbor({"l": None, "e": []})]
-    left = _page(paths[:middle], leaves)
-    right = _page(paths[middle + 1 :], leaves)
-    entry = _entry(0, paths[middle], leaves, cid(right))
-    return [cbor({"l": cid(left), "e": [entry]}), left, right]
+    left, right = (_page(part, leaves) for part in (paths[:middle], paths[middle + 1 :]))
+    entry = _entry(0, paths[middle], leaves, right and cid(right))
+    root = cbor({"l": left and cid(left), "e": [entry]})
+    return [page for page in (root, left, right) if page]
 
 
-def _page(paths: list[str], leaves: Mapping[str, Cid]) -> bytes:
+def _page(paths: list[str], leaves: Mapping[str, Cid]) -> bytes | None:
+    if not paths:
+        return None
     entries, before = [], ""
     for path in paths:
         kept = next((n for n, (a, b) in enumerate(zip(before, path)) if a != b), len(before))  # noqa: B905

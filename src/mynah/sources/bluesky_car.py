@@ -20,12 +20,13 @@ from mynah.sources.bluesky_consent import checks
 from mynah.sources.bluesky_records import POSTS, PROFILE, Owner, to_account, to_post
 from mynah.sources.consent import Check, agreed
 from mynah.sources.journal import Content, Journal
-from mynah.sources.place import AGAIN, Place, head, stem
+from mynah.sources.place import Place, head, stem
 from mynah.sources.values import as_dict, as_list, as_text
 
 SCHEME = "file"
 _CID = b"\x01\x71\x12\x20"  # version 1, DAG-CBOR, SHA-256, of 32 bytes
 _CID_SIZE = len(_CID) + 32
+_AGAIN = "Download it again: bsky.app > Settings > Account > Export my data."
 _LONGEST_NUMBER = 9  # bytes
 
 
@@ -36,19 +37,27 @@ def recognises(place: Place) -> bool:
 
 
 def read(place: Place, journal: Journal) -> Content:
-    """Read the account now, the posts as they are asked for."""
+    """Read the account and what it allows now, the posts as they are asked for.
+
+    Raises:
+        NoConsent: the account denies this use, and the person has not said that they may.
+    """
     with place.open(place.names[0], journal) as stream:
         repo = _Repo(stream.label, stream.readall() or b"")
     owner = Owner(repo.did, stem(place))
     profile = next((record for _, record in repo.records(PROFILE)), {})
-    told = tuple(map(_of_a_file, checks(profile, repo.records)))
-    journal.consents.append(agreed(place.path.name, "bluesky", owner.handle, told, journal.word))
+    told = [_of_a_file(check) for check in checks(profile, repo.records)]
+    consent = agreed(repo.label, "bluesky", owner.handle, told, word=journal.word)
+    journal.consents.append(consent)
+    for check in told:
+        if check.verdict != "allows":
+            journal.say(f"{repo.label}: {check.what}: {check.answer}.")
     journal.account(to_account(profile, owner))
     return Content("bluesky-car", _posts(repo, owner, journal))
 
 
 def _of_a_file(check: Check) -> Check:
-    """Let the person's word overrule a denial: it was meant for others if the account is theirs."""
+    """Let the person's word overrule a denial: whoever denied may be the one who asks."""
     return replace(check, verdict="needs-word") if check.verdict == "denies" else check
 
 
@@ -74,7 +83,7 @@ class _Repo:
     """
 
     def __init__(self, label: str, data: bytes) -> None:
-        self._label, self._data = label, data
+        self.label, self._data = label, data
         size, at = self._number(0)
         header = self._decode(_Block(at, self._inside(at + size)))
         self._blocks = dict(self._walk(at + size))
@@ -83,7 +92,7 @@ class _Repo:
         self.did = as_text(commit.get("did"))
         self._root = commit.get("data")
         if not self.did or not self._root:
-            raise BrokenSource(f"{label} is a CAR file, but not of an account.", hint=AGAIN)
+            raise BrokenSource(f"{label} is a CAR file, but not of an account.", hint=_AGAIN)
 
     def records(self, collection: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the keys and records of a collection, newest key first."""
@@ -166,4 +175,4 @@ class _Repo:
         return end
 
     def _broken(self, how: str) -> BrokenSource:
-        return BrokenSource(f"{self._label} {how}.", hint=AGAIN)
+        return BrokenSource(f"{self.label} {how}.", hint=_AGAIN)
