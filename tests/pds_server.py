@@ -20,7 +20,7 @@ from filelock import FileLock
 _HOME = os.environ.get("HOME", str(Path.home()))
 CACHE = Path(os.environ.get("MYNAH_TEST_CACHE", f"{_HOME}/.cache/mynah-tests"))
 _PACKAGES = ("@atproto/pds@0.5.35", "@did-plc/server@0.0.1")
-_NODE = 22  # the oldest that the PDS runs on
+NODE = 22  # the oldest that the PDS runs on
 _MINUTES = 10
 _SCRIPT = Path(__file__).with_name("pds.mjs")
 POSTS = "app.bsky.feed.post"
@@ -62,6 +62,12 @@ class Person:
         body = {"repo": self.did, "collection": collection, "rkey": key}
         self.call("com.atproto.repo.deleteRecord", **body)
 
+    def listed(self, collection: str) -> list[str]:
+        """Return the addresses of the records of a kind."""
+        asked = {"repo": self.did, "collection": collection}
+        answer = _answer(self._client.get("/xrpc/com.atproto.repo.listRecords", params=asked))
+        return [record["uri"] for record in answer["records"]]
+
     def car(self) -> bytes:
         """Return the whole account, as a person downloads it."""
         answer = self._client.get("/xrpc/com.atproto.sync.getRepo", params={"did": self.did})
@@ -101,13 +107,8 @@ def _answer(response: httpx2.Response) -> Any:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Servers]:
-    """Run both servers, with their files in a folder, for as long as the block takes.
-
-    Raises:
-        NotToBeHad: they cannot be installed.
-    """
-    home = installed()
+def running(home: Path, folder: Path) -> Iterator[Servers]:
+    """Run both servers, with their files in a folder, for as long as the block takes."""
     command = [_node(home), "--input-type=module", "--eval", _SCRIPT.read_text(), str(folder)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     log = (folder / "log").open("w")
@@ -136,7 +137,7 @@ def installed() -> Path:
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / "lock"):
         if not (home / "complete").exists():
-            _npm(home, f"node-{_system()}@{_NODE}")
+            _npm(home, f"node-{_system()}@{NODE}")
             _npm(home, *_PACKAGES)
             (home / "complete").touch()
     return home

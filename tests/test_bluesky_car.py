@@ -139,7 +139,9 @@ def test_other_cars(tmp_path: Path) -> None:
     note = cbor({"hello": "world"})
     made = car_files.car(cid(note), [note])
     assert broken(tmp_path, made) == "wader.example.car is a CAR file, but not of an account."
-    assert "not of an account" in broken(tmp_path, car_files.framed(cbor({"roots": [], "version": 1})))
+    assert "not of an account" in broken(
+        tmp_path, car_files.framed(cbor({"roots": [], "version": 1}))
+    )
 
 
 def test_ten_thousand_broken_files(tmp_path: Path) -> None:

@@ -163,9 +163,7 @@ def test_facets_find_again_what_they_were_made_for(pieces: list[tuple[str, bool]
 )
 def test_wrong_positions_lose_no_word(text: str, positions: list[tuple[int, int]]) -> None:
     facets = [link(start, end, "https://example.com") for start, end in positions]
-    old = [
-        {"type": "mention", "index": {"start": a, "end": b}, "value": "x"} for a, b in positions
-    ]
+    old = [{"type": "mention", "index": {"start": a, "end": b}, "value": "x"} for a, b in positions]
     post = made({"text": text, "facets": facets, "entities": old})
     assert post.text == text
     for span in post.spans:
@@ -175,17 +173,22 @@ def test_wrong_positions_lose_no_word(text: str, positions: list[tuple[int, int]
         )
 
 
+FIELDS = (
+    "text facets index byteStart features $type entities embed record uri reply parent langs "
+    "createdAt type value"
+).split()
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.binary(),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["text", "facets", "index", "byteStart", "features", "$type", "entities", "embed"]
-                + ["record", "uri", "reply", "parent", "langs", "createdAt", "type", "value"]
-            ),
-            inner,
-            max_size=4,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(FIELDS),
+                inner,
+                max_size=4,
+            )
         ),
         max_leaves=12,
     ).filter(lambda value: isinstance(value, dict))
@@ -197,9 +200,10 @@ def test_no_record_is_too_odd(record: dict[str, Any]) -> None:
 
 
 def test_a_boundary_inside_a_character_marks_nothing() -> None:
-    assert made({"text": "🌊example.com", "facets": [link(2, 15, "https://example.com")]}).spans == ()
-    halves = [{"type": "link", "index": {"start": 1, "end": 13}, "value": "https://example.com"}]
-    assert made({"text": "🌊example.com", "entities": halves}).spans == ()
+    text, uri = "🌊example.com", "https://example.com"
+    assert made({"text": text, "facets": [link(2, 15, uri)]}).spans == ()
+    halves = [{"type": "link", "index": {"start": 1, "end": 13}, "value": uri}]
+    assert made({"text": text, "entities": halves}).spans == ()
 
 
 def test_old_entities_count_utf16() -> None:

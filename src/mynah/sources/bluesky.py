@@ -31,12 +31,13 @@ _HANDLE = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+")
 _SERVER = re.compile(r"https://[^/\s]+|http://(?:localhost|127\.0\.0\.1)(?::\d+)?")
 _PAGE = 100  # records, the most that a server gives
 _LOOK = "Look at the name again: https://bsky.app/profile/{name}"
-# What servers call an account that is not there to be read, and what follows "alice.example".
+# What servers say of an account that is not there to be read, as a status or as an error.
 _GONE = {
-    "RepoNotFound": "is not on its server any more",
-    "RepoDeactivated": "has been deactivated by its owner",
-    "RepoTakendown": "has been taken down",
-    "RepoSuspended": "has been suspended",
+    "deactivated": "has been deactivated by its owner",
+    "deleted": "has been deleted",
+    "notfound": "is not on its server any more",
+    "suspended": "has been suspended",
+    "takendown": "has been taken down",
 }
 
 
@@ -49,6 +50,7 @@ def read(visit: Visit) -> Content:
         RemoteError: a server cannot be reached, or answers oddly.
     """
     owner, server = _find(visit)
+    _check_there(visit, server, owner)
     profile = next((record for _, record in _few(visit, server, owner, PROFILE)), {})
     told = list(checks(profile, lambda collection: _few(visit, server, owner, collection)))
     visit.consent(owner.handle, told)
@@ -98,12 +100,14 @@ def _listed(answer: Answer, owner: Owner) -> tuple[list[tuple[str, dict[str, Any
     """Return a page's keys and records, and where the next page begins.
 
     Raises:
-        NoSuchAccount: the account is not there to be read.
         RemoteError: the server did not understand.
     """
     value = answer.json()
     if answer.status == 400:
-        raise _gone(owner.handle, value)
+        raise RemoteError(
+            f"The server of {owner.handle} did not give its posts ({answer.problem()}).",
+            hint="Run the same command again later.",
+        )
     found = []
     for row in map(as_dict, as_list(value.get("records"))):
         key = as_text(row.get("uri")).rpartition("/")[2]
@@ -111,17 +115,21 @@ def _listed(answer: Answer, owner: Owner) -> tuple[list[tuple[str, dict[str, Any
     return found, as_text(value.get("cursor"))
 
 
-def _gone(name: str, value: dict[str, Any]) -> RemoteError:
-    kind, said = as_text(value.get("error")), as_text(value.get("message"))
-    if kind in _GONE:
-        return NoSuchAccount(f"{name} {_GONE[kind]}.", hint=_LOOK.format(name=name))
-    # Servers of other makes say it in words alone.
-    if "not find repo" in said.lower():
-        return NoSuchAccount(f"{name} {_GONE['RepoNotFound']}.", hint=_LOOK.format(name=name))
-    return RemoteError(
-        f"The server of {name} did not give its posts ({kind or 'status 400'}).",
-        hint="Run the same command again later.",
-    )
+def _check_there(visit: Visit, server: str, owner: Owner) -> None:
+    """Ask for the account's state: asked for records, servers only say that it is not there.
+
+    Raises:
+        NoSuchAccount: it is not there to be read.
+    """
+    url = f"{server}/xrpc/com.atproto.sync.getRepoStatus"
+    answer = visit.get(url, {"did": owner.did}, allow=(400, 404, 501))
+    if answer.status in (404, 501):  # a server of another make, which does not know the question
+        return
+    value = answer.json()
+    state = as_text(value.get("error")) or as_text(value.get("status"))
+    why = _GONE.get(state.lower().removeprefix("repo"))
+    if why and not value.get("active"):
+        raise NoSuchAccount(f"{visit.name} {why}.", hint=_LOOK.format(name=owner.did))
 
 
 def _find(visit: Visit) -> tuple[Owner, str]:

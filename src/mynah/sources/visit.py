@@ -20,7 +20,7 @@ import httpx2
 from mynah.config import FetchConfig
 from mynah.records import Post
 from mynah.sources.answer import Answer
-from mynah.sources.consent import RIGHT, Check, Consent, agreed
+from mynah.sources.consent import Check, Consent, agreed
 from mynah.sources.journal import Journal
 from mynah.sources.pages import Pages
 from mynah.sources.session import Session
