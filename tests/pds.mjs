@@ -23,7 +23,7 @@ const pds = await PDS.fromEnv({
   devMode: true,
   port,
   hostname: 'localhost',
-  dataDirectory: `${folder}/data`,
+  dataDirectory: folder,
   blobstoreDiskLocation: `${folder}/blobs`,
   didPlcUrl: `http://localhost:${plcPort}`,
   serviceHandleDomains: ['.test'],
