@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,10 +84,11 @@ class Servers:
 
     pds: str
     plc: str
+    _open: ExitStack
 
     def person(self, name: str) -> Person:
         """Open an account called `<name>.test`."""
-        client = httpx2.Client(base_url=self.pds, timeout=60)
+        client = self._open.enter_context(httpx2.Client(base_url=self.pds, timeout=600))
         handle = f"{name}.test"
         body = {"handle": handle, "email": f"{name}@mail.test", "password": "made-up"}
         made = _answer(client.post("/xrpc/com.atproto.server.createAccount", json=body))
@@ -121,7 +122,8 @@ def running(home: Path, folder: Path) -> Iterator[Servers]:
             # Anything else that the servers say comes before it.
             line = next((line for line in process.stdout if line.startswith('{"pds"')), "")
             assert line, (folder / "log").read_text()
-            yield Servers(**json.loads(line))
+            with ExitStack() as opened:
+                yield Servers(**json.loads(line), _open=opened)
         finally:
             process.stdin.close()
             process.wait(30)
