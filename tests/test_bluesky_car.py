@@ -110,7 +110,7 @@ def broken(tmp_path: Path, content: bytes) -> str:
 
 def test_a_file_that_is_cut_short(tmp_path: Path) -> None:
     whole = account({f"{POSTS}/{number}": post(f"Mud {number}.") for number in range(9)})
-    sentences = {broken(tmp_path, whole[:size]) for size in range(60, len(whole), 7)}
+    sentences = {broken(tmp_path, whole[:size]) for size in range(60, len(whole), 41)}
     assert "wader.example.car is cut short." in sentences
 
 
@@ -144,12 +144,12 @@ def test_other_cars(tmp_path: Path) -> None:
     )
 
 
-def test_ten_thousand_broken_files(tmp_path: Path) -> None:
+def test_a_thousand_broken_files(tmp_path: Path) -> None:
     """Bytes changed, cut out, doubled: the project's own errors or posts, nothing else."""
     dice = random.Random(6)
     whole = account({f"{POSTS}/{number}": post(f"Mud {number}.") for number in range(9)})
     path, seen = tmp_path / "fuzz.car", Counter[str]()
-    for _ in range(10_000):
+    for _ in range(1_000):
         spoilt = bytearray(whole)
         for _ in range(dice.randint(1, 4)):
             at = dice.randrange(len(spoilt))
@@ -166,7 +166,7 @@ def test_ten_thousand_broken_files(tmp_path: Path) -> None:
         except SourceError as error:
             seen[type(error).__name__] += 1
             assert isinstance(error, MynahError) and error.hint
-    assert seen["BrokenSource"] > 5_000
+    assert seen["BrokenSource"] > 500
 
 
 @pytest.mark.skipif(not FORMATS.is_dir(), reason="the real samples are not at hand")
