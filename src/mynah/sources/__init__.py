@@ -138,7 +138,7 @@ def read_all(specs: Sequence[str], config: FetchConfig, trip: Trip | None = None
     Raises:
         SourceError: here or while iterating, always with a hint.
     """
-    journal = Journal()
+    journal = Journal(word=config.i_have_the_right_to)
     contents: list[tuple[Found, Content]] = []
     inputs: list[Path] = []
     for spec in specs:
