@@ -59,18 +59,26 @@ class _Window:
             if not self.grow():
                 return ""
 
-    def entry(self, number: int) -> dict[str, Any]:
-        """Return the object that begins here."""
+    def value(self, number: int) -> Any:
+        """Return the value that begins here."""
         while True:
             try:
-                value, self.at = _decode(self.text, self.at)
+                value, end = _decode(self.text, self.at)
             except (ValueError, RecursionError) as error:
                 if isinstance(error, RecursionError) or not self.grow():
                     raise _broken(self.label, number) from error
             else:
-                if not isinstance(value, dict):
-                    raise _broken(self.label, number)
-                return value
+                # What ends with the window may go on: 12 as 123.
+                if end < len(self.text) or not isinstance(value, int | float) or not self.grow():
+                    self.at = end
+                    return value
+
+    def entry(self, number: int) -> dict[str, Any]:
+        """Return the object that begins here."""
+        value = self.value(number)
+        if not isinstance(value, dict):
+            raise _broken(self.label, number)
+        return value
 
 
 def array_entries(stream: Guarded) -> Iterator[dict[str, Any]]:
@@ -89,6 +97,38 @@ def array_entries(stream: Guarded) -> Iterator[dict[str, Any]]:
                 raise _broken(window.label, number)
             yield window.entry(number)
             number += 1
+        while window.grow():  # to the end, for the hash
+            window.at = len(window.text)
+
+
+def listed(stream: Guarded, key: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a list that a JSON object holds, closing the stream.
+
+    A key that is there twice is read twice: one may be empty, as in exports of Mastodon 4.
+
+    Raises:
+        BrokenSource: the member is no object, or stops in the middle; names it and the entry.
+    """
+    with stream:
+        window, number = _Window(stream), 1
+        if window.next_sign() != "{":
+            raise _broken(window.label, number)
+        window.at += 1
+        while (sign := window.next_sign()) != "}":
+            if sign != '"':
+                raise _broken(window.label, number)
+            wanted = window.value(number) == key
+            if window.next_sign() != ":":
+                raise _broken(window.label, number)
+            window.at += 1
+            if wanted and window.next_sign() == "[":
+                window.at += 1
+                while window.next_sign() != "]":
+                    yield window.entry(number)
+                    number += 1
+                window.at += 1
+            elif window.next_sign():
+                window.value(number)
         while window.grow():  # to the end, for the hash
             window.at = len(window.text)
 

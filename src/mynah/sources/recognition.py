@@ -8,7 +8,14 @@ from typing import Protocol
 
 from mynah.config import FetchConfig
 from mynah.errors import BrokenSource, SourceNotFound, UnknownFormat
-from mynah.sources import csv_file, grailbird, json_lines, text_file, x_archive
+from mynah.sources import (
+    csv_file,
+    grailbird,
+    json_lines,
+    mastodon_export,
+    text_file,
+    x_archive,
+)
 from mynah.sources.journal import Content, Journal
 from mynah.sources.parsing import not_utf8
 from mynah.sources.place import AGAIN, FilePlace, Place, head, place_at
@@ -16,7 +23,8 @@ from mynah.sources.place import AGAIN, FilePlace, Place, head, place_at
 _SPEC = re.compile(r"(?:(archive|file):)?(.*)", re.DOTALL)
 _FORMATS = (
     "Mynah reads X archives (zip or folder), Twitter archives of 2012-2018, "
-    "JSON lines with a text each, CSV with a column named text, and .txt with one post a line."
+    "Mastodon's exports (outbox.json, tar.gz or zip), JSON lines with a text each, "
+    "CSV with a column named text, and .txt with one post a line."
 )
 _PACKED = (b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
@@ -24,7 +32,7 @@ _PACKED = (b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 class Reader(Protocol):
     """What a module of this package offers to be a source."""
 
-    SCHEME: str  # "archive" for zips and folders, "file" for single files
+    SCHEME: str  # "archive" for zips, tars and folders, "file" for single files, "any" for both
 
     def recognises(self, place: Place) -> bool:
         """Tell, from names or the first bytes, whether this reader reads the place."""
@@ -34,7 +42,14 @@ class Reader(Protocol):
 
 
 # The first that recognises a place reads it. A new source is its module and a line here.
-READERS: tuple[Reader, ...] = (x_archive, grailbird, json_lines, csv_file, text_file)
+READERS: tuple[Reader, ...] = (
+    x_archive,
+    grailbird,
+    mastodon_export,
+    json_lines,
+    csv_file,
+    text_file,
+)
 
 
 def find(spec: str, config: FetchConfig) -> tuple[Reader, Place]:
@@ -51,12 +66,12 @@ def find(spec: str, config: FetchConfig) -> tuple[Reader, Place]:
         raise SourceNotFound("The source has no name.", hint="Run: mynah fetch <archive.zip>")
     place = place_at(_path(name), config)
     kind = "file" if isinstance(place, FilePlace) else "archive"
-    if scheme not in (None, kind):
+    if scheme == "archive" and kind == "file":  # a zip is a file as well
         raise UnknownFormat(f"{name} is no {scheme}.", hint=f"Run: mynah fetch {kind}:{name}")
     if kind == "file":
         _refuse_binary(place)
     for reader in READERS:
-        if kind == reader.SCHEME and reader.recognises(place):
+        if reader.SCHEME in (kind, "any") and reader.recognises(place):
             return reader, place
     raise UnknownFormat(f"{name} is none of the formats that Mynah knows.", hint=_FORMATS)
 
@@ -75,7 +90,7 @@ def _refuse_binary(place: Place) -> None:
     start, name = head(place), place.path.name
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise not_utf8(name)
-    if start.startswith(_PACKED) or start[257:262] == b"ustar":
+    if start.startswith(_PACKED):
         raise UnknownFormat(
             f"{name} is packed in another way than zip.",
             hint="Unpack it and name the folder: mynah fetch <folder>",

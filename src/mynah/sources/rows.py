@@ -77,6 +77,7 @@ class Rows:
             escaped=escaped if isinstance(escaped, bool) else ESCAPED.search(text) is not None,
             spans=_spans(row, text),
             latest_id=as_text(row.get("latest_id")) or None,
+            warning=as_text(row.get("warning")) or None,
         )
 
     def _id(self, row: Mapping[str, Any], author: str, time: str, text: str) -> str:
