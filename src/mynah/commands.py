@@ -68,20 +68,27 @@ def do_fetch(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
     from mynah.stages import fetch_posts
 
     watch = _watch(arguments)
-    folder = fetch_posts(
-        bots,
-        arguments.sources,
-        settings["fetch"],
-        name=arguments.name,
-        replace=arguments.replace,
-        watch=watch,
-    )
+    if arguments.update:
+        folder = _update(arguments, bots, watch)
+    else:
+        given = {"name": arguments.name, "replace": arguments.replace}
+        folder = fetch_posts(bots, arguments.sources, settings["fetch"], **given, watch=watch)
     run = folder.read_run()
     result = run["stages"]["fetch"]["result"]
     wrote = f"{folder.posts}: {result['posts']:,} posts, read as {result['format']}."
     _next(watch, wrote, f"mynah clean {folder.name}")
     handles = [account["handle"] for account in run["accounts"]]
     return {"bot": folder.name, "folder": str(folder.root), "accounts": handles, **result}
+
+
+def _update(arguments: argparse.Namespace, bots: Path, watch: Watch) -> RunFolder:
+    from mynah.flags import configs
+    from mynah.updating import named_bot, saved_settings, update_posts
+
+    folder = _folder(bots, named_bot(arguments.sources))
+    settings = configs(arguments, ("fetch",), saved=saved_settings(folder))
+    update_posts(folder, settings["fetch"], watch=watch)
+    return folder
 
 
 def do_clean(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:

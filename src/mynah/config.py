@@ -70,6 +70,17 @@ class FetchConfig(Settings):
     max_member_gib: float = setting(4.0, "largest file to read inside an archive, in GiB", above=0)
     max_ratio: float = setting(200.0, "most times a member may grow when unpacked", above=0)
     max_posts: int | None = setting(None, "keep only the newest N posts of each account", least=1)
+    i_have_the_right_to: bool = setting(
+        False, "say that you may use these posts, where a service or account wants your word"
+    )
+    timeout: float = setting(30.0, "seconds to wait for an answer of a service", above=0)
+    attempts: int = setting(6, "times to ask a service that is in trouble", least=1)
+    max_wait: float = setting(
+        960.0, "longest wait, in seconds, for a service that says later", least=0
+    )
+    keep_hours: float = setting(
+        24.0, "hours for which an interrupted fetch can go on from its last page", least=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

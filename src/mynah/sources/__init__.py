@@ -1,11 +1,12 @@
-"""Where posts come from: a path in, an iterator of posts out.
+"""Where posts come from: a path or an account in, an iterator of posts out.
 
     fetched = read("twitter-2024.zip", FetchConfig())
     write_rows(folder.posts, map(post_to_json, fetched.posts))
     fetched.notices, fetched.accounts, fetched.input_hashes()
 
-One module a source, found by content (`recognition`). Sources share `place` (bytes within
-limits), `parsing` (JSON and lines), `tweets` and `rows` (records), and do not know each other.
+One module a source, found by content or, on the network, by the name before the colon
+(`recognition`). Sources share `place` (bytes within limits), `parsing` (JSON and lines), `tweets`
+and `rows` (records), `visit` (services: consent, patience, pages) and do not know each other.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from pathlib import Path
 from mynah.config import FetchConfig
 from mynah.errors import EmptySource
 from mynah.records import Account, Post
+from mynah.sources.consent import Consent
 from mynah.sources.journal import Content, Journal
-from mynah.sources.recognition import READERS, find
+from mynah.sources.recognition import READERS, REMOTES, find, remote, remote_of
 from mynah.sources.values import made_up_id
+from mynah.sources.visit import Known, Trip, Visit
 
 _NEW_ARCHIVE = "Get a new one: x.com > Settings > Your account > Download an archive."
+_NOTHING_PUBLIC = "Only what the account shows to everybody can be read."
 _NEEDS_TEXT = 'Each row needs a text: {"text": "..."} in JSON lines, a column named text in CSV.'
 
-__all__ = ["READERS", "Fetched", "read", "read_all"]
+__all__ = ["READERS", "REMOTES", "Fetched", "Known", "Trip", "read", "read_all", "remote_of"]
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,22 @@ class Fetched:
         """Return sentences that the person should read."""
         return self._journal.notices()
 
+    @property
+    def consents(self) -> tuple[Consent, ...]:
+        """Return what accounts on the network allow; nothing for a person's own archive."""
+        return tuple(self._journal.consents)
+
     def input_hashes(self) -> dict[str, str]:
         """Return the SHA-256 of every member that posts were read from, by `zip/member` or file.
 
-        Only those are hashed, and while they are read: a zip's gigabytes of media never are.
+        Only those are hashed, and while they are read: a zip's gigabytes of media never are. The
+        pages of a service have one hash together.
         """
         return dict(self._journal.hashes)
 
 
 def read(spec: str, config: FetchConfig) -> Fetched:
-    """Read one source: `archive:path`, `file:path`, or a path recognised by its content.
+    """Read one source: a path, recognised by its content, or an account as `bluesky:alice.example`.
 
     Raises:
         SourceError: here or while iterating, always with a hint.
@@ -69,11 +79,16 @@ def read(spec: str, config: FetchConfig) -> Fetched:
     return read_all((spec,), config)
 
 
-def read_all(specs: Sequence[str], config: FetchConfig) -> Fetched:
+def read_all(specs: Sequence[str], config: FetchConfig, trip: Trip | None = None) -> Fetched:
     """Read several sources as one, such as the zips that X cut one archive into.
 
     A post that is in two of them comes once; a source without posts is only a notice while
     another has some.
+
+    Args:
+        specs: paths and accounts.
+        config: how to read them.
+        trip: what to take along to services on the network.
 
     Raises:
         SourceError: here or while iterating, always with a hint.
@@ -82,6 +97,10 @@ def read_all(specs: Sequence[str], config: FetchConfig) -> Fetched:
     contents: list[tuple[str, Content]] = []
     inputs: list[Path] = []
     for spec in specs:
+        if account := remote_of(spec):
+            visit = Visit(*account, config, journal, trip or Trip())
+            contents.append((spec, _visited(visit)))
+            continue
         reader, place = find(spec, config)
         contents.append((place.path.name, reader.read(place, journal)))
         inputs.append(place.path)
@@ -90,6 +109,23 @@ def read_all(specs: Sequence[str], config: FetchConfig) -> Fetched:
         posts = _newest(posts, config.max_posts, journal)
     formats = "+".join(sorted({content.format for _, content in contents}))
     return Fetched(formats, posts, tuple(inputs), journal)
+
+
+def _visited(visit: Visit) -> Content:
+    """Return what a service has, which closes its connections however reading it ends."""
+    try:
+        content = remote(visit.scheme).read(visit)
+    except BaseException:
+        visit.done()
+        raise
+    return Content(content.format, _until_done(content.posts, visit))
+
+
+def _until_done(posts: Iterator[Post], visit: Visit) -> Iterator[Post]:
+    try:
+        yield from posts
+    finally:
+        visit.done()
 
 
 def _chained(contents: Iterable[tuple[str, Content]], journal: Journal) -> Iterator[Post]:
@@ -107,13 +143,17 @@ def _chained(contents: Iterable[tuple[str, Content]], journal: Journal) -> Itera
         if not found:
             empty.append(name)
     if not some:
-        archive = any(content.format.startswith("x-archive") for _, content in contents)
         raise EmptySource(
-            f"{' and '.join(empty) or 'No source'} holds no post.",
-            hint=_NEW_ARCHIVE if archive else _NEEDS_TEXT,
+            f"{' and '.join(empty) or 'No source'} holds no post.", hint=_why(contents)
         )
     for name in empty:
         journal.say(f"{name} holds no post.")
+
+
+def _why(contents: Iterable[tuple[str, Content]]) -> str:
+    if any(content.format.startswith("x-archive") for _, content in contents):
+        return _NEW_ARCHIVE
+    return _NOTHING_PUBLIC if any(remote_of(name) for name, _ in contents) else _NEEDS_TEXT
 
 
 def _once(posts: Iterator[Post], journal: Journal) -> Iterator[Post]:

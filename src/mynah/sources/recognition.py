@@ -1,10 +1,11 @@
-"""Which reader reads what the person named: by content, not by the file's ending."""
+"""Which reader reads what the person named: a file by its content, a service by its name."""
 
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from mynah.config import FetchConfig
 from mynah.errors import BrokenSource, SourceNotFound, UnknownFormat
@@ -19,6 +20,7 @@ from mynah.sources import (
 from mynah.sources.journal import Content, Journal
 from mynah.sources.parsing import not_utf8
 from mynah.sources.place import AGAIN, FilePlace, Place, head, place_at
+from mynah.sources.visit import Visit
 
 _SPEC = re.compile(r"(?:(archive|file):)?(.*)", re.DOTALL)
 _FORMATS = (
@@ -50,6 +52,30 @@ READERS: tuple[Reader, ...] = (
     csv_file,
     text_file,
 )
+
+
+class Remote(Protocol):
+    """What a module of this package offers to read a service on the network."""
+
+    def read(self, visit: Visit) -> Content:
+        """Ask for consent and read the account now, the posts as they are asked for."""
+
+
+# Scheme -> module, which is imported when somebody names it. `bluesky:alice.example` is read by
+# the module that stands here.
+REMOTES: dict[str, str] = {}
+_REMOTE = re.compile(r"([a-z]+):([^/\\].*)", re.DOTALL)
+
+
+def remote_of(spec: str) -> tuple[str, str] | None:
+    """Return scheme and name of an account at a service; None for a path."""
+    found = _REMOTE.fullmatch(spec)
+    return (found[1], found[2].strip()) if found and found[1] in REMOTES else None
+
+
+def remote(scheme: str) -> Remote:
+    """Return the reader of a service."""
+    return cast(Remote, import_module(f"mynah.sources.{REMOTES[scheme]}"))
 
 
 def find(spec: str, config: FetchConfig) -> tuple[Reader, Place]:
