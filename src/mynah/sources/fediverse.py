@@ -115,8 +115,9 @@ class Taker:
             return "self-reply" if target == self.person.id else "reply"
         return "quote" if status.get("quote") else "post"
 
-    def _skip(self, one: str, many: str) -> None:
+    def _skip(self, one: str, many: str) -> Post | None:
         self.journal.count(one, many)
+        return None
 
 
 def handle_of(address: str, name: str = "") -> str:
