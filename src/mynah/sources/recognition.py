@@ -63,7 +63,7 @@ class Remote(Protocol):
 
 # Scheme -> module, which is imported when somebody names it. `bluesky:alice.example` is read by
 # the module that stands here.
-REMOTES: dict[str, str] = {}
+REMOTES: dict[str, str] = {"mastodon": "mastodon"}
 _REMOTE = re.compile(r"([a-z]+):([^/\\].*)", re.DOTALL)
 
 
