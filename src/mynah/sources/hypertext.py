@@ -19,9 +19,8 @@ _LINES = frozenset({"li", "div", "tr", "dt", "dd"})
 _EMPTY = frozenset({"br", "img", "hr", "wbr", "input", "meta", "link", "area", "source"})
 _UNSEEN_TAGS = frozenset({"script", "style", "template", "title"})
 # What begins no tag is a sign of its own. Python's parser gives up on broken declarations with an
-# AssertionError, and a row of these signs costs it the square of their number.
+# AssertionError, and a row of tags without an end costs it the square of their number.
 _SIGN = re.compile(r"<(?![A-Za-z/])")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:/*(?:www\.)?", re.IGNORECASE)
 
 Mentions = Mapping[str, str]  # the address of a profile, or a bare name -> name with its server
@@ -44,10 +43,18 @@ def to_text(html: str, mentions: Mentions | None = None, *, quotes: bool = False
         quotes: the post quotes another one, whose address the server wrote in front (`RE: …`).
     """
     page = _Page(mentions or {}, quotes=quotes)
-    page.feed(_SIGN.sub("&lt;", _COMMENT.sub("", html)))
+    page.feed(_tame(html))
     page.close()
     page.end_link()
     return page.result()
+
+
+def _tame(html: str) -> str:
+    """Return HTML without comments, in which every `<` begins a tag that has an end."""
+    first, *others = html.split("<!--")
+    html = first + "".join(other.partition("-->")[2] for other in others)
+    end = html.rfind(">") + 1
+    return _SIGN.sub("&lt;", html[:end]) + html[end:].replace("<", "&lt;")
 
 
 @dataclass
