@@ -20,7 +20,8 @@ CONFIG = "config.py"
 HEAVY = {
     *("accelerate", "ftfy", "gguf", "huggingface_hub", "jinja2", "numpy", "phonenumbers"),
     *("markovify", "matplotlib", "py3langid", "rapidfuzz", "rich", "sacrebleu", "safetensors"),
-    *("scipy", "sklearn", "stdnum", "tokenizers", "torch", "transformers", "yaml"),
+    *("scipy", "sklearn", "stdnum", "tokenizers", "torch", "trackio", "transformers", "wandb"),
+    *("yaml",),
 }
 
 

@@ -161,6 +161,20 @@ def confirm(question: str, flag: str) -> None:
         raise SettingsError("Nothing was done.", hint=f"Answer y, or add {flag}.")
 
 
+def print_lineage(links: Sequence[Any]) -> None:
+    """Show every link of a chain, a line each: whether it holds, what it is, its hash."""
+    widths = [max(map(len, column)) for column in zip(*map(_cells, links), strict=True)]
+    for link in links:
+        style = "" if link.status == "ok" else "bold red" if link.broken else "yellow"
+        words = [cell.ljust(width) for cell, width in zip(_cells(link), widths, strict=True)]
+        out().print(Text("  ".join(words).rstrip(), style))
+
+
+def _cells(link: Any) -> tuple[str, ...]:
+    hashed = (link.sha256 or "")[:12]
+    return link.status, plain_line(link.name), link.stage, hashed, plain_line(link.why)
+
+
 def print_post(text: str, nearest: Mapping[str, Any] | None, verbose: bool) -> None:
     """Show one generated post, with its nearest real one where asked for."""
     console = out()

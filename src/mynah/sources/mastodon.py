@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,9 +51,8 @@ def read(visit: Visit) -> Content:
         )
     )
     person = Person(handle, as_text(profile.get("id")))
-    posts = visit.fresh(_posts(visit, root, Taker(person, visit.journal)), SOURCE, handle)
-    # They come newest first: what `--max-posts` would drop need not be asked for.
-    return Content("mastodon-api", islice(posts, visit.config.max_posts))
+    posts = _posts(visit, root, Taker(person, visit.journal))
+    return Content("mastodon-api", visit.fresh(posts, SOURCE, handle))
 
 
 def _name(typed: str) -> tuple[str, str]:
