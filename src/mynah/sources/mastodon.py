@@ -39,7 +39,8 @@ def read(visit: Visit) -> Content:
     """Ask what the account and its server allow, then read its posts as they are asked for."""
     name, host = _name(visit.name)
     root, profile = _profile(visit, name, host)
-    handle = f"{as_text(profile.get('username')) or name}@{host.lower()}"
+    domain = (urlsplit(address(host)).hostname or host).lower()  # a port is no part of a name
+    handle = f"{as_text(profile.get('username')) or name}@{domain}"
     bio = to_text(as_text(profile.get("note"))).text
     visit.consent(handle, [*_account_checks(profile, bio), *_server_checks(visit, root)])
     visit.journal.account(
