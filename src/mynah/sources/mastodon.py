@@ -30,7 +30,7 @@ _NO_BOTS = re.compile(r"#(?:no_?bots?|no_?ai|no_?index|no_?archive|no_?scrap(?:e
 _ABOUT_MACHINES = re.compile(
     r"scrap(?:e|ing)|crawl|machine.learning|\bLLMs?\b|\bA\.?I\b\.?|artificial intelligence", re.I
 )
-_FORBIDDEN_BY = ("mastodon.social", "mastodon.online")
+_FORBIDDEN_BY = ("mastodon.social", "mastodon.online")  # whose terms bind who reads the API
 _NEITHER = (404, 410, 422)
 _EXPORT = "The person's own export is the better source: Preferences > Import and export."
 
@@ -140,7 +140,7 @@ def _indexable(value: object) -> Check:
 def _server_checks(visit: Visit, root: str) -> Iterator[Check]:
     """Yield what the server's rules and terms say about machines."""
     host = urlsplit(root).hostname or root
-    if host.endswith(_FORBIDDEN_BY):
+    if host in _FORBIDDEN_BY:
         answer = f"forbid scraping to train models. {_EXPORT.rstrip('.')}"
         yield Check(what=f"terms of {host}", answer=answer, verdict="warns")
         return
