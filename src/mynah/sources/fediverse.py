@@ -18,7 +18,7 @@ from mynah.sources.values import as_dict, as_list, as_text, language, made_up_id
 
 SOURCE = "mastodon"
 _PUBLIC = frozenset({"https://www.w3.org/ns/activitystreams#Public", "as:Public", "Public"})
-_NOTES = frozenset({"Note", "Question"})
+_NOTES = ("Note", "Question")
 _QUOTES = ("quote", "quoteUrl", "quoteUri", "_misskey_quote")
 
 
