@@ -196,6 +196,19 @@ def outline(place: Place, into: Collection[str] = ()) -> dict[str, Any]:
     return found
 
 
+def listed(stream: Guarded, key: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a list that a JSON object holds, closing the stream.
+
+    A key that is there twice is read twice: one may be empty, as in exports of Mastodon 4.
+
+    Raises:
+        BrokenSource: as `array_entries`.
+    """
+    for path, value in members(stream):
+        if path == key and isinstance(value, dict):
+            yield value
+
+
 def one_object(stream: Guarded) -> dict[str, Any]:
     """Return the object that a small JavaScript file assigns, closing the stream.
 
