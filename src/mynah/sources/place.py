@@ -15,7 +15,7 @@ from typing import IO, Protocol, cast
 
 from mynah.config import FetchConfig
 from mynah.errors import SourceNotFound, UnknownFormat, UnsafeArchive
-from mynah.sources.guarded import Guarded, check_size, reading
+from mynah.sources.guarded import HARMLESS, Guarded, check_size, reading
 from mynah.sources.journal import Journal
 
 _MOST_NAMES = 100_000  # a folder with more files than this is no archive
