@@ -152,6 +152,10 @@ def test_three_steps_from_an_archive_to_posts(
         page.locator(".m-near").first.hover()
         page.wait_for_selector(".m-tip:visible")
         picture(page, "5-talk")
+        page.locator("[data-preview]").first.click()
+        page.wait_for_selector("#preview img")
+        assert page.evaluate("document.querySelector('#preview img').naturalWidth") == 1200
+        picture(page, "5-preview")
         tab(page, "Compare")
         page.click("#compare")
         page.wait_for_function("document.querySelectorAll('#columns .m-post').length === 12")
@@ -164,7 +168,7 @@ def test_three_steps_from_an_archive_to_posts(
             page.get_by_role("link", name="Adapter").click()
         assert taken.value.suggested_filename == "ferryclerk-adapter.zip"
     run = RunFolder(tmp_path / "bots" / "ferryclerk").read_run()
-    assert list(run["stages"]) == ["fetch", "clean", "train", "report", "say", "card"]
+    assert list(run["stages"]) == [*("fetch", "clean", "train", "report", "say", "card", "share")]
 
 
 def test_one_session_does_not_see_the_posts_of_another(

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 _EXAMPLES = 8
 _DROPPED = 3  # examples of each reason
-_ACCOUNT = re.compile(r"(?P<scheme>[a-z][a-z0-9-]*):@?[\w.-]+(@[\w.-]+)?|@[\w.-]+(@[\w.-]+)?")
+_ACCOUNT = re.compile(r"(bluesky:|community:|mastodon:@?[\w.-]+@)@?[\w.-]+")
 
 
 class Heard:
@@ -93,11 +93,10 @@ def accounts_named(words: str) -> list[str]:
     """
     found = [word for word in re.split(r"[\s,]+", words) if word]
     for word in found:
-        match = _ACCOUNT.fullmatch(word)
-        if not match or match["scheme"] in ("file", "archive") or Path(word).exists():
+        if not _ACCOUNT.fullmatch(word):
             raise SourceNotFound(
                 f"'{word}' names no account.",
-                hint="Write where it is as well, as bluesky:name or mastodon:name@server.",
+                hint="Write bluesky:name.example, mastodon:name@server or community:name.",
             )
     return found
 

@@ -12,15 +12,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from mynah.card import display_names
-from mynah.config import ExportConfig, GenerationConfig, PushConfig, QuizConfig
+from mynah.config import ExportConfig, GenerationConfig, PushConfig, QuizConfig, ShareConfig
 from mynah.dataset import bot_kind
 from mynah.errors import MynahError, SettingsError, StageMissing
 from mynah.quiz import fooled
 from mynah.quiz_stage import Quiz, keep_round, prepare_quiz
-from mynah.records import Generation
+from mynah.records import Generation, read_rows
 from mynah.run_folder import RunFolder, bots_in
+from mynah.share import write_share
 from mynah.studio.bringing import Wish, bring, what_is_there
 from mynah.studio.downloads import gguf_of
 from mynah.studio.foreman import Foreman
@@ -246,6 +248,24 @@ class Studio:
             yield view("posts", rows=rows, **shown)
         seeds = f"Seed {desk.said[0].seed}. A machine wrote all of this."
         yield view("posts", rows=rows, notice=seeds, **shown)
+
+    def preview(self, session: str, bot: str, number: int) -> str:
+        """Draw a post as the bot's picture, and show it.
+
+        Raises:
+            StageMissing: it was not said in this browser, or others were said since.
+            ShareError: it repeats a real one, or cannot be drawn.
+        """
+        folder, said = self.rights.own(bot, session), self.desk(session).said
+        rows = list(read_rows(folder.samples)) if folder.samples.exists() else []
+        if (
+            not 0 < number <= min(len(said), len(rows))
+            or said[number - 1].text != (rows[number - 1]["text"])
+        ):
+            raise StageMissing("These posts are not the last that were kept.", hint="Draw others.")
+        shared = write_share(folder, ShareConfig(post=number))
+        address = f"/bots/{quote(bot)}/{shared.image.name}?{shared.image.stat().st_mtime_ns}"
+        return view("preview", address=address, words=shared.description)
 
     def compare(self, session: str, bot: str, prompt: str, how: GenerationConfig) -> Iterator[str]:
         """Show the bot beside its base and a Markov chain."""

@@ -72,14 +72,14 @@ class _Page:
 
     def _bring(self) -> None:
         self.files = gr.File(
-            label="Archives: X, Twitter's older ones, CSV, JSON lines, text",
+            label="Archives and files of posts: X, Bluesky, Mastodon, chats, CSV, text",
             file_count="multiple",
             elem_id="files",
             height=150,
         )
         self.accounts = gr.Textbox(
             label="Or name accounts",
-            placeholder="bluesky:name.example mastodon:name@server.example",
+            placeholder="bluesky:name.example  mastodon:name@server.example  community:name",
             elem_id="accounts",
         )
         with gr.Accordion("More", open=False):
@@ -169,6 +169,7 @@ class _Page:
         asked = [self.bot, self.prompt, self.temperature, self.top_p, self.server]
         self.say.click(self._say, asked, [self.news, self.posts], **_TALK)
         self.prompt.submit(self._say, asked, [self.news, self.posts], **_TALK)
+        self.posts.click(self._preview, self.bot, [self.news, self.preview], **_QUIET)
         self.compare.click(self._compare, asked, [self.news, self.columns], **_TALK)
 
     def _connect_report(self, after: list[Any]) -> None:
@@ -308,6 +309,15 @@ class _Page:
                 yield "", html
         except MynahError as error:
             yield error_view(error), gr.skip()
+
+    def _preview(
+        self, bot: str | None, event: gr.EventData, request: gr.Request
+    ) -> tuple[Any, Any]:
+        try:
+            number = int(event.preview)
+            return "", self.studio.preview(session_of(request), _named(bot), number)
+        except MynahError as error:
+            return error_view(error), gr.skip()
 
     def _play(self, bot: str | None, request: gr.Request) -> tuple[Any, Any]:
         try:
