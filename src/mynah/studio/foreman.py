@@ -98,7 +98,8 @@ class Foreman:
         return job.is_alive() or age < _START
 
     def _begin(self, job: Job) -> None:
-        job.keep(replace(job.status(), state="running", step="Starting"))
+        fresh: dict[str, Any] = {"step": "Starting", "done": 0.0, "total": None, "note": ""}
+        job.keep(replace(job.status(), state="running", **fresh))
         with job.log.open("ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "mynah.studio.worker", str(job.root.absolute())],

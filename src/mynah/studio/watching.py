@@ -25,7 +25,8 @@ class JobWatch:
 
     def say(self, sentence: str) -> None:
         """Keep one sentence."""
-        self.status = replace(self.status, sentences=(*self.status.sentences, sentence))
+        before = tuple(each for each in self.status.sentences if each != sentence)
+        self.status = replace(self.status, sentences=(*before, sentence))
         self._write()
 
     def begin(self, what: str, total: float | None = None) -> None:
