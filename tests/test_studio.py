@@ -6,6 +6,7 @@ Its pictures are kept in build/studio, to be looked at.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import re
 import shutil
