@@ -67,8 +67,8 @@ def card_text(
     """Return the model card of a bot.
 
     Args:
-        run: run.json: `name`; `consents`, of which `terms` are shown; `accounts`, each `{handle, name, bio, url, own_archive}`; `versions`,
-            `{library: version}`; `stages`, each `{at, seconds, config, inputs, result}`, where
+        run: run.json: `name`; `consents`, of which `terms` are shown; `accounts`, each
+            `{handle, name, bio, url, own_archive}`; `versions`, `{library: version}`; `stages`, each `{at, seconds, config, inputs, result}`, where
             `inputs` is `{file: SHA-256}`. Read are `clean.result`: `{downloaded, kept, dropped:
             {reason: n}, by_author: {handle: the same three}, replaced: {kind: n} or null when not
             searched for, languages: {code: share}}`; `train.seconds`, `train.config` (as
