@@ -68,9 +68,9 @@ def card_text(
     """Return the model card of a bot.
 
     Args:
-        run: run.json: `name`; `accounts`, each `{handle, name, bio, url, own_archive}`; `versions`,
-            `{library: version}`; `stages`, each `{at, seconds, config, inputs, result}`, where
-            `inputs` is `{file: SHA-256}`. Read are `clean.result`: `{downloaded, kept, dropped:
+        run: run.json: `name`; `consents`, of which `terms` are shown; `accounts`, each
+            `{handle, name, bio, url, own_archive}`; `versions`, `{library: version}`; `stages`, each
+            `{at, seconds, config, inputs, result}`, where `inputs` is `{file: SHA-256}`. Read are `clean.result`: `{downloaded, kept, dropped:
             {reason: n}, by_author: {handle: the same three}, replaced: {kind: n} or null when not
             searched for, languages: {code: share}}`; `train.seconds`, `train.config` (as
             used) and `train.result`: `{base: {name, hub_id, license, languages, sha256}, recipe,
@@ -199,6 +199,9 @@ def _data(run: Json) -> Json:
         "counts": _counts(cleaned, voices(run)) if cleaned else "",
         "replaced": _replaced(cleaned.get("replaced")),
         "languages": _languages(cleaned.get("languages") or {}),
+        "terms": dict.fromkeys(
+            sentence for each in run.get("consents") or () for sentence in each["terms"]
+        ),
     }
 
 

@@ -73,6 +73,21 @@ class FetchConfig(Settings):
     max_ratio: float = setting(200.0, "most times a member may grow when unpacked", above=0)
     max_posts: int | None = setting(None, "keep only the newest N posts of each account", least=1)
     author: str | None = setting(None, "read only what this person wrote; needed for chats")
+    i_have_the_right_to: bool = setting(
+        False, "say that you may use these posts, where a service or account wants your word"
+    )
+    timeout: float = setting(30.0, "seconds to wait for an answer of a service", above=0)
+    attempts: int = setting(6, "times to ask a service that is in trouble", least=1)
+    max_wait: float = setting(
+        960.0, "longest wait, in seconds, for a service that says later", least=0
+    )
+    keep_hours: float = setting(
+        24.0, "hours for which an interrupted fetch can go on from its last page", least=0
+    )
+    x_api: str = setting("https://api.x.com", "address of X's API")
+    community_archive: str = setting(
+        "https://fabxmporizzqflnftavs.supabase.co", "address of the Community Archive's database"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

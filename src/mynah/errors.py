@@ -7,7 +7,13 @@
     │   ├── BrokenSource       truncated, not JSON, not UTF-8
     │   ├── UnsafeArchive      zip bomb, `..` in a member's name
     │   ├── EmptySource        read well, but holds no post
-    │   └── AuthorNeeded       a chat, and nobody in it is named
+    │   ├── AuthorNeeded       a chat, and nobody in it is named
+    │   ├── NoConsent          the account, its service or the person does not say yes
+    │   └── RemoteError        a service on the network did not give posts
+    │       ├── RateLimited    it asks for a longer wait than is allowed
+    │       ├── AccessRefused  it wants a login, another one, or money
+    │       ├── NoSuchAccount  nobody has that name there
+    │       └── ServerDown     no network, time-out, trouble at the other end
     ├── TooFewPosts            not enough text survives cleaning
     ├── BotError               the bot's folder
     │   ├── BotNotFound        no such bot
@@ -73,6 +79,30 @@ class EmptySource(SourceError):
 
 class AuthorNeeded(SourceError):
     """Several people speak in a source; none of them is named."""
+
+
+class NoConsent(SourceError):
+    """The account or its service says no, or the person has not said that they may."""
+
+
+class RemoteError(SourceError):
+    """A service on the network did not give posts."""
+
+
+class RateLimited(RemoteError):
+    """The service asks for a longer wait than is allowed."""
+
+
+class AccessRefused(RemoteError):
+    """The service wants a login, another one, or money."""
+
+
+class NoSuchAccount(RemoteError):
+    """Nobody has that name at the service."""
+
+
+class ServerDown(RemoteError):
+    """There is no network, the service takes too long, or it has trouble of its own."""
 
 
 class TooFewPosts(MynahError):

@@ -17,8 +17,9 @@ from mynah.commands.shared import (
     watch_of,
 )
 from mynah.replicas import is_first
+from mynah.run_folder import RunFolder
 from mynah.terminal import print_post, print_reasons, print_report
-from mynah.watch import Nobody
+from mynah.watch import Nobody, Watch
 
 Settings = dict[str, Any]
 
@@ -65,20 +66,40 @@ def do_fetch(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
     from mynah.stages import fetch_posts
 
     watch = watch_of(arguments)
-    folder = fetch_posts(
-        bots,
-        arguments.sources,
-        settings["fetch"],
-        name=arguments.name,
-        replace=arguments.replace,
-        watch=watch,
-    )
+    if arguments.update:
+        folder = _update(arguments, bots, watch)
+    else:
+        folder = fetch_posts(
+            bots,
+            arguments.sources,
+            settings["fetch"],
+            name=arguments.name,
+            replace=arguments.replace,
+            watch=watch,
+        )
     run = folder.read_run()
     result = run["stages"]["fetch"]["result"]
-    wrote = f"{folder.posts}: {result['posts']:,} posts, read as {result['format']}."
+    new = f", {result['new']:,} of them new" if "new" in result else ""
+    wrote = f"{folder.posts}: {result['posts']:,} posts{new}, read as {result['format']}."
     say_next(watch, wrote, f"mynah clean {folder.name}")
-    handles = [account["handle"] for account in run["accounts"]]
-    return {"bot": folder.name, "folder": str(folder.root), "accounts": handles, **result}
+    return {
+        "bot": folder.name,
+        "folder": str(folder.root),
+        "accounts": [account["handle"] for account in run["accounts"]],
+        "consents": run["consents"],
+        **result,
+    }
+
+
+def _update(arguments: argparse.Namespace, bots: Path, watch: Watch) -> RunFolder:
+    """Fetch what is new, read as the first time but for what is typed now."""
+    from mynah.flags import configs
+    from mynah.updating import named_bot, saved_settings, update_posts
+
+    folder = bot_folder(bots, named_bot(arguments.sources))
+    settings = configs(arguments, ("fetch",), saved=saved_settings(folder))
+    update_posts(folder, settings["fetch"], watch=watch)
+    return folder
 
 
 def do_clean(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:

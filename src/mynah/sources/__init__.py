@@ -1,38 +1,52 @@
-"""Where posts come from: a path in, an iterator of posts out.
+"""Where posts come from: a path or an account in, an iterator of posts out.
 
     fetched = read("twitter-2024.zip", FetchConfig())
     write_rows(folder.posts, map(post_to_json, fetched.posts))
     fetched.notices, fetched.accounts, fetched.input_hashes()
 
-One module a source, found by content (`recognition`). Sources share `place` (bytes within
-limits), `parsing` (JSON and lines), `tweets` and `rows` (records), and do not know each other.
+One module a source, found by content or, on the network, by the name before the colon
+(`recognition`). Sources share `place` (bytes within limits), `parsing` (JSON and lines), `tweets`
+and `rows` (records), `visit` (services: consent, patience, pages) and do not know each other.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mynah.config import FetchConfig
 from mynah.errors import EmptySource
 from mynah.records import Account, Post
+from mynah.run_folder import now
+from mynah.sources.consent import Check, Consent
 from mynah.sources.journal import Content, Journal
 from mynah.sources.people import Choice
-from mynah.sources.recognition import READERS, find, lasting
+from mynah.sources.recognition import READERS, REMOTES, find, lasting, remote, remote_of
 from mynah.sources.values import made_up_id
+from mynah.sources.visit import Known, Trip, Visit
 
 _NEW_ARCHIVE = "Get a new one: x.com > Settings > Your account > Download an archive."
+_NOTHING_PUBLIC = "Only what the account shows to everybody can be read."
 _NEEDS_TEXT = 'Each row needs a text: {"text": "..."} in JSON lines, a column named text in CSV.'
 
-_CONSENT = (
-    "Nobody in a chat has published what they said there: make a bot of your own words, or of "
-    "somebody's who agreed."
-)
+_NAMED = "for certain"  # the person has said which service it is
 
-__all__ = ["READERS", "Fetched", "Found", "lasting", "read", "read_all", "rehash"]
+__all__ = [
+    "READERS",
+    "REMOTES",
+    "Fetched",
+    "Found",
+    "Known",
+    "Trip",
+    "lasting",
+    "read",
+    "read_all",
+    "rehash",
+    "remote_of",
+]
 
 
 @dataclass
@@ -77,16 +91,22 @@ class Fetched:
         """Return how many rows became no post: with the posts, they are all that was there."""
         return self._journal.skipped
 
+    @property
+    def consents(self) -> tuple[Consent, ...]:
+        """Return what accounts on the network allow; nothing for a person's own archive."""
+        return tuple(self._journal.consents)
+
     def input_hashes(self) -> dict[str, str]:
         """Return the SHA-256 of every member that posts were read from, by `zip/member` or file.
 
-        Only those are hashed, and while they are read: a zip's gigabytes of media never are.
+        Only those are hashed, and while they are read: a zip's gigabytes of media never are. The
+        pages of a service have one hash together.
         """
         return dict(self._journal.hashes)
 
 
 def read(spec: str, config: FetchConfig) -> Fetched:
-    """Read one source: `archive:path`, `file:path`, or a path recognised by its content.
+    """Read one source: a path, recognised by its content, or an account as `bluesky:alice.example`.
 
     Raises:
         SourceError: here or while iterating, always with a hint.
@@ -94,11 +114,16 @@ def read(spec: str, config: FetchConfig) -> Fetched:
     return read_all((spec,), config)
 
 
-def read_all(specs: Sequence[str], config: FetchConfig) -> Fetched:
+def read_all(specs: Sequence[str], config: FetchConfig, trip: Trip | None = None) -> Fetched:
     """Read several sources as one, such as the zips that X cut one archive into.
 
     A post that is in two of them comes once; a source without posts is only a notice while
     another has some.
+
+    Args:
+        specs: paths and accounts.
+        config: how to read them.
+        trip: what to take along to services on the network.
 
     Raises:
         SourceError: here or while iterating, always with a hint.
@@ -107,11 +132,15 @@ def read_all(specs: Sequence[str], config: FetchConfig) -> Fetched:
     contents: list[tuple[Found, Content]] = []
     inputs: list[Path] = []
     for spec in specs:
-        match = find(spec, config)
-        content = match.reader.read(match.place, journal)
-        found = Found(match.place.path.name, content.format, match.sureness)
-        contents.append((found, content))
-        inputs.append(match.place.path)
+        if account := remote_of(spec):
+            visit = Visit(*account, config, journal, trip or Trip())
+            content, name, sureness = _visited(visit), spec, _NAMED
+        else:
+            match = find(spec, config)
+            content = match.reader.read(match.place, journal)
+            name, sureness = match.place.path.name, match.sureness
+            inputs.append(match.place.path)
+        contents.append((Found(name, content.format, sureness), content))
     posts = _once(_chained(contents, Choice(config.author, journal), journal), journal)
     if config.max_posts is not None:
         posts = _newest(posts, config.max_posts, journal)
@@ -119,12 +148,33 @@ def read_all(specs: Sequence[str], config: FetchConfig) -> Fetched:
     return Fetched(formats, posts, tuple(inputs), tuple(each for each, _ in contents), journal)
 
 
+def _visited(visit: Visit) -> Content:
+    """Return what a service has, which closes its connections however reading it ends."""
+    try:
+        content = remote(visit.scheme).read(visit)
+    except BaseException:
+        visit.done()
+        raise
+    return Content(content.format, _until_done(content.posts, visit))
+
+
+def _until_done(posts: Iterator[Post], visit: Visit) -> Iterator[Post]:
+    try:
+        yield from posts
+    finally:
+        visit.done()
+
+
 def rehash(spec: str, config: FetchConfig) -> dict[str, str]:
     """Read a source once more, for the SHA-256 of all that posts are read from.
+
+    An account on the network is not asked again: it has none.
 
     Raises:
         SourceError: it is not there any more, or not as it was.
     """
+    if remote_of(spec):
+        return {}
     fetched = read(spec, config)
     deque(fetched.posts, maxlen=0)
     return fetched.input_hashes()
@@ -146,15 +196,32 @@ def _chained(
     choice.check_found()
     empty = [found.source for found, _ in contents if not found.posts]
     if len(empty) == len(contents):
-        archive = any(content.format.startswith("x-archive") for _, content in contents)
         raise EmptySource(
-            f"{' and '.join(empty) or 'No source'} holds no post.",
-            hint=_NEW_ARCHIVE if archive else _NEEDS_TEXT,
+            f"{' and '.join(empty) or 'No source'} holds no post.", hint=_why(contents)
         )
     for name in empty:
         journal.say(f"{name} holds no post.")
-    if any(content.chat for _, content in contents):
-        journal.say(_CONSENT)
+    for content in {content.format: content for _, content in contents}.values():
+        if content.chat:
+            _doubt(content.format, journal)
+
+
+def _doubt(chat: str, journal: Journal) -> None:
+    """Say, and keep for run.json, that nobody could be asked."""
+    answer = "nobody has published what they said there, and nobody could be asked"
+    check = Check(what="a chat", answer=answer, verdict="warns")
+    for handle in journal.accounts:
+        journal.consents.append(Consent(source=chat, account=handle, when=now(), checks=(check,)))
+    journal.say(
+        "Nobody in a chat has published what they said there: make a bot of your own words, or of "
+        "somebody's who agreed."
+    )
+
+
+def _why(contents: Iterable[tuple[Found, Content]]) -> str:
+    if any(content.format.startswith("x-archive") for _, content in contents):
+        return _NEW_ARCHIVE
+    return _NOTHING_PUBLIC if any(remote_of(found.source) for found, _ in contents) else _NEEDS_TEXT
 
 
 def _once(posts: Iterator[Post], journal: Journal) -> Iterator[Post]:

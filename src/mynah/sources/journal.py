@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mynah.records import Account, Post
+from mynah.sources.consent import Consent
 
 
 @dataclass
@@ -16,6 +17,7 @@ class Journal:
     accounts: dict[str, Account] = field(default_factory=dict)  # by handle, in order of appearance
     hashes: dict[str, str] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
+    consents: list[Consent] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     skipped: int = 0  # rows that became no post: with the posts they are all there are
 

@@ -1,11 +1,12 @@
-"""Which reader reads what the person named: by content, not by the file's ending."""
+"""Which reader reads what the person named: a file by its content, a service by its name."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from mynah.config import FetchConfig
 from mynah.errors import BrokenSource, SourceNotFound, UnknownFormat
@@ -27,6 +28,7 @@ from mynah.sources.hf_dataset import DatasetPlace
 from mynah.sources.journal import Content, Journal
 from mynah.sources.parsing import not_utf8
 from mynah.sources.place import AGAIN, FilePlace, MemberPlace, Place, head, place_at
+from mynah.sources.visit import Visit
 
 _SPEC = re.compile(r"(?:(archive|file|hf):)?(.*)", re.DOTALL)
 _FORMATS = (
@@ -85,6 +87,34 @@ class Match:
         return next(words for least, words in _WORDS if self.sure >= least)
 
 
+class Remote(Protocol):
+    """What a module of this package offers to read a service on the network."""
+
+    def read(self, visit: Visit) -> Content:
+        """Ask for consent and read the account now, the posts as they are asked for."""
+
+
+# Scheme -> module, which is imported when somebody names it. `bluesky:alice.example` is read by
+# the module that stands here.
+REMOTES: dict[str, str] = {
+    "community": "community_api",
+    "rss": "feeds",
+    "x": "x_api",
+}
+_REMOTE = re.compile(r"([a-z]+):([^/\\].*)", re.DOTALL)
+
+
+def remote_of(spec: str) -> tuple[str, str] | None:
+    """Return scheme and name of an account at a service; None for a path."""
+    found = _REMOTE.fullmatch(spec)
+    return (found[1], found[2].strip()) if found and found[1] in REMOTES else None
+
+
+def remote(scheme: str) -> Remote:
+    """Return the reader of a service."""
+    return cast(Remote, import_module(f"mynah.sources.{REMOTES[scheme]}"))
+
+
 def find(spec: str, config: FetchConfig) -> Match:
     """Return what reads `archive:path`, `file:path`, `hf:owner/name` or a path.
 
@@ -117,6 +147,8 @@ def _surest(place: Place, kind: str) -> Match | None:
         sure = float(reader.recognises(place)) if kind == reader.SCHEME else 0.0
         if sure > (best.sure if best else 0.0):
             best = Match(reader, place, sure)
+        if sure >= 1:
+            break
     return best
 
 
@@ -143,6 +175,8 @@ def _inside(place: Place) -> Match | None:
 
 def lasting(spec: str) -> str:
     """Return a spec that names the same source from any folder."""
+    if remote_of(spec):
+        return spec
     found = _SPEC.fullmatch(spec)
     scheme, name = (found[1], found[2]) if found else (None, spec)
     if scheme == "hf" and not Path(name).is_dir():
