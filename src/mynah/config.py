@@ -72,7 +72,6 @@ class FetchConfig(Settings):
     max_member_gib: float = setting(4.0, "largest file to read inside an archive, in GiB", above=0)
     max_ratio: float = setting(200.0, "most times a member may grow when unpacked", above=0)
     max_posts: int | None = setting(None, "keep only the newest N posts of each account", least=1)
-    author: str | None = setting(None, "read only what this person wrote; needed for chats")
     i_have_the_right_to: bool = setting(
         False, "say that you may use these posts, where a service or account wants your word"
     )
@@ -88,6 +87,7 @@ class FetchConfig(Settings):
     community_archive: str = setting(
         "https://fabxmporizzqflnftavs.supabase.co", "address of the Community Archive's database"
     )
+    author: str | None = setting(None, "read only what this person wrote; needed for chats")
 
 
 @dataclass(frozen=True, kw_only=True)

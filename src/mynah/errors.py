@@ -77,10 +77,6 @@ class EmptySource(SourceError):
     """The source was read well but holds no post."""
 
 
-class AuthorNeeded(SourceError):
-    """Several people speak in a source; none of them is named."""
-
-
 class NoConsent(SourceError):
     """The account or its service says no, or the person has not said that they may."""
 
@@ -103,6 +99,10 @@ class NoSuchAccount(RemoteError):
 
 class ServerDown(RemoteError):
     """There is no network, the service takes too long, or it has trouble of its own."""
+
+
+class AuthorNeeded(SourceError):
+    """Several people speak in a source; none of them is named."""
 
 
 class TooFewPosts(MynahError):

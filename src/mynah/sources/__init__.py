@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,15 @@ from mynah.run_folder import now
 from mynah.sources.consent import Check, Consent
 from mynah.sources.journal import Content, Journal
 from mynah.sources.people import Choice
-from mynah.sources.recognition import READERS, REMOTES, find, lasting, remote, remote_of
+from mynah.sources.recognition import (
+    CERTAIN,
+    READERS,
+    REMOTES,
+    find,
+    lasting,
+    remote,
+    remote_of,
+)
 from mynah.sources.values import made_up_id
 from mynah.sources.visit import Known, Trip, Visit
 
@@ -32,7 +40,6 @@ _NEW_ARCHIVE = "Get a new one: x.com > Settings > Your account > Download an arc
 _NOTHING_PUBLIC = "Only what the account shows to everybody can be read."
 _NEEDS_TEXT = 'Each row needs a text: {"text": "..."} in JSON lines, a column named text in CSV.'
 
-_NAMED = "for certain"  # the person has said which service it is
 
 __all__ = [
     "READERS",
@@ -53,7 +60,7 @@ __all__ = [
 class Found:
     """What one of the sources turned out to be; the counts are whole with the last post."""
 
-    source: str  # the file's name
+    source: str  # the file's name, or the account as it was typed
     format: str
     sureness: str  # "for certain", "very likely", "likely", "a guess"
     posts: int = 0
@@ -87,14 +94,14 @@ class Fetched:
         return self._journal.notices()
 
     @property
-    def skipped(self) -> int:
-        """Return how many rows became no post: with the posts, they are all that was there."""
-        return self._journal.skipped
-
-    @property
     def consents(self) -> tuple[Consent, ...]:
         """Return what accounts on the network allow; nothing for a person's own archive."""
         return tuple(self._journal.consents)
+
+    @property
+    def skipped(self) -> int:
+        """Return how many rows became no post: with the posts, they are all that was there."""
+        return self._journal.skipped
 
     def input_hashes(self) -> dict[str, str]:
         """Return the SHA-256 of every member that posts were read from, by `zip/member` or file.
@@ -128,19 +135,19 @@ def read_all(specs: Sequence[str], config: FetchConfig, trip: Trip | None = None
     Raises:
         SourceError: here or while iterating, always with a hint.
     """
-    journal = Journal()
+    journal = Journal(word=config.i_have_the_right_to)
     contents: list[tuple[Found, Content]] = []
     inputs: list[Path] = []
     for spec in specs:
         if account := remote_of(spec):
-            visit = Visit(*account, config, journal, trip or Trip())
-            content, name, sureness = _visited(visit), spec, _NAMED
-        else:
-            match = find(spec, config)
-            content = match.reader.read(match.place, journal)
-            name, sureness = match.place.path.name, match.sureness
-            inputs.append(match.place.path)
-        contents.append((Found(name, content.format, sureness), content))
+            content = _visited(Visit(*account, config, journal, trip or Trip()))
+            contents.append((Found(spec, content.format, CERTAIN), content))
+            continue
+        match = find(spec, config)
+        content = match.reader.read(match.place, journal)
+        found = Found(match.place.path.name, content.format, match.sureness)
+        contents.append((found, content))
+        inputs.append(match.place.path)
     posts = _once(_chained(contents, Choice(config.author, journal), journal), journal)
     if config.max_posts is not None:
         posts = _newest(posts, config.max_posts, journal)
@@ -155,7 +162,7 @@ def _visited(visit: Visit) -> Content:
     except BaseException:
         visit.done()
         raise
-    return Content(content.format, _until_done(content.posts, visit))
+    return replace(content, posts=_until_done(content.posts, visit))
 
 
 def _until_done(posts: Iterator[Post], visit: Visit) -> Iterator[Post]:
@@ -218,7 +225,7 @@ def _doubt(chat: str, journal: Journal) -> None:
     )
 
 
-def _why(contents: Iterable[tuple[Found, Content]]) -> str:
+def _why(contents: Sequence[tuple[Found, Content]]) -> str:
     if any(content.format.startswith("x-archive") for _, content in contents):
         return _NEW_ARCHIVE
     return _NOTHING_PUBLIC if any(remote_of(found.source) for found, _ in contents) else _NEEDS_TEXT

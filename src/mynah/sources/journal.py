@@ -14,6 +14,7 @@ from mynah.sources.consent import Consent
 class Journal:
     """Fill up while posts are read; complete when the last post has been."""
 
+    word: bool = False  # the person has said that they may use the posts
     accounts: dict[str, Account] = field(default_factory=dict)  # by handle, in order of appearance
     hashes: dict[str, str] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)

@@ -22,7 +22,7 @@ _HARMLESS = 16 << 20  # bytes: a member no larger than this may have any ratio
 _MOST_NAMES = 100_000  # a folder with more files than this is no archive
 _DEPTH = 4  # wrapper/data/js/tweets
 _SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-_ENDINGS = re.compile(r"(?:\.(?:zip|gz|jsonl|ndjson|json|csv|tsv|txt|text))+$", re.IGNORECASE)
+_ENDINGS = re.compile(r"(?:\.(?:zip|gz|car|jsonl|ndjson|json|csv|tsv|txt|text))+$", re.IGNORECASE)
 _OUTSIDE = re.compile(r"^(?:[/\\]|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)")
 
 

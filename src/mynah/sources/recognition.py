@@ -11,6 +11,7 @@ from typing import Protocol, cast
 from mynah.config import FetchConfig
 from mynah.errors import BrokenSource, SourceNotFound, UnknownFormat
 from mynah.sources import (
+    bluesky_car,
     community_archive,
     csv_file,
     discord,
@@ -33,14 +34,16 @@ from mynah.sources.visit import Visit
 _SPEC = re.compile(r"(?:(archive|file|hf):)?(.*)", re.DOTALL)
 _FORMATS = (
     "Mynah reads X archives (zip or folder), Twitter archives of 2012-2018, Community Archive's "
-    "archive.json, tweets saved by snscrape, twint, tweepy or twarc, Reddit's data request (zip), "
-    "chats of Telegram (result.json), WhatsApp (.txt or zip) and Discord (DiscordChatExporter's "
-    "JSON), JSON lines with a text each, CSV with a column named text, .txt with one post a line."
+    "archive.json, tweets saved by snscrape, twint, tweepy or twarc, Bluesky's CAR files, Reddit's "
+    "data request (zip), chats of Telegram (result.json), WhatsApp (.txt or zip) and Discord "
+    "(DiscordChatExporter's JSON), JSON lines with a text each, CSV with a column named text, .txt "
+    "with one post a line."
 )
 _TEXTS = re.compile(r"(?!__MACOSX/).*\.(?:jsonl?|ndjson|csv|tsv|txt)", re.IGNORECASE | re.DOTALL)
 _MOST_TEXTS = 50  # files of an archive that are looked into
 _LIKELY = 0.5
-_WORDS = ((0.95, "for certain"), (0.7, "very likely"), (_LIKELY, "likely"), (0.0, "a guess"))
+CERTAIN = "for certain"  # where the person has named the kind of source
+_WORDS = ((0.95, CERTAIN), (0.7, "very likely"), (_LIKELY, "likely"), (0.0, "a guess"))
 _PACKED = (b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 
 
@@ -60,6 +63,7 @@ class Reader(Protocol):
 READERS: tuple[Reader, ...] = (
     x_archive,
     grailbird,
+    bluesky_car,
     reddit,
     telegram,
     discord,
@@ -73,20 +77,6 @@ READERS: tuple[Reader, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Match:
-    """A reader, the place that it reads, and how sure that is, 0 to 1."""
-
-    reader: Reader
-    place: Place
-    sure: float
-
-    @property
-    def sureness(self) -> str:
-        """Return it in words."""
-        return next(words for least, words in _WORDS if self.sure >= least)
-
-
 class Remote(Protocol):
     """What a module of this package offers to read a service on the network."""
 
@@ -97,6 +87,7 @@ class Remote(Protocol):
 # Scheme -> module, which is imported when somebody names it. `bluesky:alice.example` is read by
 # the module that stands here.
 REMOTES: dict[str, str] = {
+    "bluesky": "bluesky",
     "community": "community_api",
     "rss": "feeds",
     "x": "x_api",
@@ -113,6 +104,20 @@ def remote_of(spec: str) -> tuple[str, str] | None:
 def remote(scheme: str) -> Remote:
     """Return the reader of a service."""
     return cast(Remote, import_module(f"mynah.sources.{REMOTES[scheme]}"))
+
+
+@dataclass(frozen=True)
+class Match:
+    """A reader, the place that it reads, and how sure that is, 0 to 1."""
+
+    reader: Reader
+    place: Place
+    sure: float
+
+    @property
+    def sureness(self) -> str:
+        """Return it in words."""
+        return next(words for least, words in _WORDS if self.sure >= least)
 
 
 def find(spec: str, config: FetchConfig) -> Match:
@@ -133,7 +138,7 @@ def find(spec: str, config: FetchConfig) -> Match:
     kind = "file" if isinstance(place, FilePlace) else "archive"
     if scheme not in (None, kind):
         raise UnknownFormat(f"{name} is no {scheme}.", hint=f"Run: mynah fetch {kind}:{name}")
-    if kind == "file":
+    if kind == "file" and not bluesky_car.recognises(place):
         _refuse_binary(place)
     match = _surest(place, kind) or (_inside(place) if kind == "archive" else None)
     if match is None:
