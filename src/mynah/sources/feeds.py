@@ -132,7 +132,7 @@ def _posts(visit: Visit, handle: str, url: str, feed: Any) -> Iterator[Post]:
 def _post(visit: Visit, entry: Any, handle: str, several: bool, feed: Any) -> Iterator[Post]:
     text = _text(entry)
     if not text:
-        visit.journal.count("entry has no text", "entries have no text")
+        visit.journal.skip("entry has no text", "entries have no text")
         return
     author = _slug(as_text(entry.get("author"))) if several else ""
     if author:

@@ -39,7 +39,7 @@ _FORMATS = (
     "(DiscordChatExporter's JSON), JSON lines with a text each, CSV with a column named text, .txt "
     "with one post a line."
 )
-_TEXTS = re.compile(r"(?!__MACOSX/).*\.(?:jsonl?|ndjson|csv|tsv|txt)", re.IGNORECASE | re.DOTALL)
+_TEXTS = re.compile(r"(?is)(?!__MACOSX/).*\.(?:jsonl?|ndjson|csv|tsv|txt|car)")
 _MOST_TEXTS = 50  # files of an archive that are looked into
 _LIKELY = 0.5
 CERTAIN = "for certain"  # where the person has named the kind of source
