@@ -40,6 +40,10 @@ _NEW_ARCHIVE = "Get a new one: x.com > Settings > Your account > Download an arc
 _NOTHING_PUBLIC = "Only what the account shows to everybody can be read."
 _NEEDS_TEXT = 'Each row needs a text: {"text": "..."} in JSON lines, a column named text in CSV.'
 
+_UNASKED = (
+    "The file does not tell whether its author agreed: make a bot of your own words, or of "
+    "somebody's who did."
+)
 
 __all__ = [
     "READERS",
@@ -196,9 +200,11 @@ def _chained(
         EmptySource: there is none.
         AuthorNeeded: several people speak, and none of them is named.
     """
+    speakers: set[tuple[str, str]] = set()
     for found, content in contents:
         for post in choice.of(content):
             found.posts += 1
+            speakers.add((content.format, post.author))
             yield post
     choice.check_found()
     empty = [found.source for found, _ in contents if not found.posts]
@@ -208,21 +214,22 @@ def _chained(
         )
     for name in empty:
         journal.say(f"{name} holds no post.")
-    for content in {content.format: content for _, content in contents}.values():
-        if content.chat:
-            _doubt(content.format, journal)
+    remotes = {content.format for found, content in contents if remote_of(found.source)}
+    _doubt(sorted(each for each in speakers if each[0] not in remotes), journal)
 
 
-def _doubt(chat: str, journal: Journal) -> None:
-    """Say, and keep for run.json, that nobody could be asked."""
-    answer = "nobody has published what they said there, and nobody could be asked"
-    check = Check(what="a chat", answer=answer, verdict="warns")
-    for handle in journal.accounts:
-        journal.consents.append(Consent(source=chat, account=handle, when=now(), checks=(check,)))
-    journal.say(
-        "Nobody in a chat has published what they said there: make a bot of your own words, or of "
-        "somebody's who agreed."
+def _doubt(speakers: Sequence[tuple[str, str]], journal: Journal) -> None:
+    """Say whose words they are that nobody could be asked about; keep it for run.json."""
+    asked = {consent.account for consent in journal.consents}
+    own = {account.handle for account in journal.accounts.values() if account.own_archive}
+    unasked = [each for each in speakers if each[1] not in asked | own]
+    check = Check(
+        what="consent", answer="the file does not tell", verdict="warns"
     )
+    for form, handle in unasked:
+        journal.consents.append(Consent(source=form, account=handle, when=now(), checks=(check,)))
+    if unasked:
+        journal.say(_UNASKED)
 
 
 def _why(contents: Sequence[tuple[Found, Content]]) -> str:
