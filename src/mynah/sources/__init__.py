@@ -223,9 +223,7 @@ def _doubt(speakers: Sequence[tuple[str, str]], journal: Journal) -> None:
     asked = {consent.account for consent in journal.consents}
     own = {account.handle for account in journal.accounts.values() if account.own_archive}
     unasked = [each for each in speakers if each[1] not in asked | own]
-    check = Check(
-        what="consent", answer="the file does not tell", verdict="warns"
-    )
+    check = Check(what="consent", answer="the file does not tell", verdict="warns")
     for form, handle in unasked:
         journal.consents.append(Consent(source=form, account=handle, when=now(), checks=(check,)))
     if unasked:
