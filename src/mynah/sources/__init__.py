@@ -149,7 +149,7 @@ def read_all(specs: Sequence[str], config: FetchConfig, trip: Trip | None = None
             continue
         match = find(spec, config)
         content = match.reader.read(match.place, journal)
-        found = Found(match.place.path.name, content.format, match.sureness)
+        found = Found(_shown(spec, match.place.path), content.format, match.sureness)
         contents.append((found, content))
         inputs.append(match.place.path)
     posts = _once(_chained(contents, Choice(config.author, journal), journal), journal)
@@ -157,6 +157,12 @@ def read_all(specs: Sequence[str], config: FetchConfig, trip: Trip | None = None
         posts = _newest(posts, config.max_posts, journal)
     formats = "+".join(sorted({content.format for _, content in contents}))
     return Fetched(formats, posts, tuple(inputs), tuple(each for each, _ in contents), journal)
+
+
+def _shown(spec: str, path: Path) -> str:
+    """Return the file's name as it was typed: a place may be the folder around it."""
+    name = Path(spec.partition(":")[2] or spec).name
+    return path.name if name in ("", "..") else name
 
 
 def _visited(visit: Visit) -> Content:
