@@ -41,7 +41,7 @@ _FORMATS = (
     "Telegram (result.json), WhatsApp (.txt or zip) and Discord (DiscordChatExporter's JSON), JSON "
     "lines with a text each, CSV with a column named text, .txt with one post a line."
 )
-_TEXTS = re.compile(r"(?!__MACOSX/).*\.(?:jsonl?|ndjson|csv|tsv|txt)", re.IGNORECASE | re.DOTALL)
+_TEXTS = re.compile(r"(?is)(?!__MACOSX/).*\.(?:jsonl?|ndjson|csv|tsv|txt|car)")
 _MOST_TEXTS = 50  # files of an archive that are looked into
 _LIKELY = 0.5
 CERTAIN = "for certain"  # where the person has named the kind of source
@@ -156,6 +156,8 @@ def _surest(place: Place, kind: str) -> Match | None:
         sure = float(reader.recognises(place)) if reader.SCHEME in (kind, "any") else 0.0
         if sure > (best.sure if best else 0.0):
             best = Match(reader, place, sure)
+        if sure >= 1:
+            break
     return best
 
 
