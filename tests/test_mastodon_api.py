@@ -34,41 +34,39 @@ from web_server import Asked, Reply, Web, running
 
 DATA = Path(__file__).resolve().parents[2] / "shared/data/formats"
 MINE = FetchConfig(i_have_the_right_to=True)
-WORDS = "fog ferry gull rope lamp kelp".split()
+THINGS = "fog ferry gull rope lamp kelp tide bell crab pier".split()
+DEEDS = "sank sang slept broke left rusted drifted vanished waited returned".split()
 
 
 def seeded() -> SeedConfig:
     """Return alice with 100 posts, of which every tenth is for some people only."""
     hidden = ("unlisted", "private", "direct")
     texts = [
-        f"Harbour note {n}: the {WORDS[n % 6]} was late & the {WORDS[n % 5]} came before <seven>. "
-        f"Nobody at the pier had counted on {n % 13} of them. #harbour"
+        f"Harbour note {n}: the {THINGS[n % 10]} {DEEDS[n // 10]} & the {THINGS[n // 10]} <mostly> "
+        f"{DEEDS[n % 10]}, which nobody at the pier had counted on. #harbour"
         for n in range(100)
     ]
     statuses = [
         SeedStatus(
-            account="alice", text=text, visibility=hidden[n // 10 % 3] if n % 10 == 9 else "public"
+            account="alice",
+            text=text,
+            visibility=hidden[n // 10 % 3] if n % 10 == 9 else "public",
         )
         for n, text in enumerate(texts)
     ]
-    return SeedConfig(
-        accounts=[
-            SeedAccount(username="alice", display_name="Alice", access_token="alice"),
-            SeedAccount(username="bob", display_name="Bob", access_token="bob"),
-        ],
-        statuses=[
-            *statuses,
-            SeedStatus(account="alice", text="and one more thing", ref="more"),
-            SeedStatus(account="alice", text="to myself", reply_to="more"),
-        ],
-    )
+    names = ("alice", "bob")
+    accounts = [SeedAccount(username=n, display_name=n.title(), access_token=n) for n in names]
+    return SeedConfig(accounts=accounts, statuses=statuses)
 
 
 @pytest.fixture(scope="module")
 def mock() -> Iterator[MockServer]:
     with MockServer(seed=seeded(), startup_timeout=120) as server:
         theirs = server.client("bob").status_post("Bob's own words, which alice boosts")
-        server.client("alice").status_reblog(theirs)
+        alice = server.client("alice")
+        alice.status_reblog(theirs)
+        first = alice.status_post("and one more thing")
+        alice.status_post("to myself", in_reply_to_id=first)
         yield server
 
 
@@ -93,7 +91,7 @@ def test_all_public_posts_and_nothing_else(mock: MockServer) -> None:
     [who] = fetched.accounts
     assert (who.handle, who.name, who.own_archive) == ("alice@127.0.0.1", "Alice", False)
     assert [post.kind for post in posts[:3]] == ["self-reply", "post", "post"]
-    assert "was late & the" in posts[-1].text and "<seven>" in posts[-1].text
+    assert "the fog sank & the fog <mostly> sank" in posts[-1].text
     assert all(post.created_at and post.url for post in posts)
 
 
