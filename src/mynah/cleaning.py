@@ -22,6 +22,7 @@ from mynah.records import Account, Post, read_records
 
 Reason = Literal[
     "repost",
+    "cut",
     "edited",
     "reply",
     "content-warning",
@@ -139,6 +140,8 @@ class _Judge:
         """Judge what can be judged without the plain text."""
         if is_repost(post):
             return "repost", ""
+        if post.cut:  # a bot would learn to stop in the middle
+            return "cut", ""
         if (post.author, post.id) not in self.last:
             return "edited", post.latest_id or ""
         if self.config.drop_replies and post.kind == "reply":

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from mynah.errors import NoConsent
+from mynah.run_folder import now
+
+RIGHT = "--i-have-the-right-to"
 Verdict = Literal["allows", "warns", "needs-word", "denies"]
 
 
@@ -35,3 +40,50 @@ class Consent:
     def to_json(self) -> dict[str, Any]:
         """Return the row of run.json."""
         return asdict(self)
+
+
+def agreed(
+    spec: str,
+    source: str,
+    account: str,
+    checks: Sequence[Check],
+    *,
+    word: bool,
+    terms: Sequence[str] = (),
+) -> Consent:
+    """Return what was asked and said, for run.json.
+
+    Args:
+        spec: what the person typed, or the file's name.
+        source: which service the account is at.
+        account: its handle.
+        checks: what was looked at.
+        word: whether the person has said that they may use the posts.
+        terms: sentences that bind whoever has the posts.
+
+    Raises:
+        NoConsent: one of the checks denies, or needs a word that the person has not given.
+    """
+    for check in checks:
+        if check.verdict == "denies" or (check.verdict == "needs-word" and not word):
+            raise _refused(spec, check)
+    return Consent(
+        source=source,
+        account=account,
+        when=now(),
+        checks=tuple(checks),
+        flags=(RIGHT,) if word else (),
+        terms=tuple(terms),
+    )
+
+
+def _refused(spec: str, check: Check) -> NoConsent:
+    if check.verdict == "denies":
+        return NoConsent(
+            f"{spec} does not allow this ({check.what}: {check.answer}).",
+            hint="Ask the person for their own archive instead: mynah make <archive.zip>",
+        )
+    return NoConsent(
+        f"{spec} needs your word ({check.what}: {check.answer}).",
+        hint=f"If you have the right to use these posts, add {RIGHT}.",
+    )

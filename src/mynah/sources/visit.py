@@ -15,21 +15,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-
-import httpx2
+from typing import TYPE_CHECKING
 
 from mynah.config import FetchConfig
-from mynah.errors import NoConsent
 from mynah.records import Post
-from mynah.run_folder import now
 from mynah.sources.answer import Answer
-from mynah.sources.consent import Check, Consent
+from mynah.sources.consent import Check, Consent, agreed
 from mynah.sources.journal import Journal
 from mynah.sources.pages import Pages
-from mynah.sources.session import Session
 from mynah.watch import Nobody, Watch
 
-RIGHT = "--i-have-the-right-to"
+if TYPE_CHECKING:  # a library of HTTP is loaded when somebody names a service
+    import httpx2
+
+    from mynah.sources.session import Session
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,8 @@ class Visit:
     @cached_property
     def session(self) -> Session:
         """Return the session, opened when it is first used."""
+        from mynah.sources.session import Session
+
         trip = self.trip
         return Session(self.config, trip.watch, transport=trip.transport, sleep=trip.sleep)
 
@@ -137,17 +138,13 @@ class Visit:
         """
         for check in checks:
             self.watch.say(f"{self.spec}: {check.what}: {check.answer}.")
-        flags = (RIGHT,) if self.config.i_have_the_right_to else ()
-        for check in checks:
-            if check.verdict == "denies" or (check.verdict == "needs-word" and not flags):
-                raise _refused(self.spec, check)
-        consent = Consent(
-            source=self.scheme,
-            account=account,
-            when=now(),
-            checks=tuple(checks),
-            flags=flags,
-            terms=tuple(terms),
+        consent = agreed(
+            self.spec,
+            self.scheme,
+            account,
+            checks,
+            word=self.config.i_have_the_right_to,
+            terms=terms,
         )
         self.journal.consents.append(consent)
         for sentence in terms:
@@ -173,15 +170,3 @@ class Visit:
             if post.id in ids:
                 return
             yield post
-
-
-def _refused(spec: str, check: Check) -> NoConsent:
-    if check.verdict == "denies":
-        return NoConsent(
-            f"{spec} does not allow this ({check.what}: {check.answer}).",
-            hint="Ask the person for their own archive instead: mynah make <archive.zip>",
-        )
-    return NoConsent(
-        f"{spec} needs your word ({check.what}: {check.answer}).",
-        hint=f"If you have the right to use these posts, add {RIGHT}.",
-    )
