@@ -12,7 +12,8 @@ from itertools import islice
 from typing import Any
 
 from mynah.errors import BrokenSource
-from mynah.sources.place import AGAIN, Guarded, Place
+from mynah.sources.guarded import AGAIN, Guarded
+from mynah.sources.place import Place
 
 _CHUNK = 1 << 18
 _LONGEST = 32 << 20  # characters of one entry or line; none real comes near

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import math
 import os
@@ -11,16 +10,14 @@ import re
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, cast
 
 from mynah.config import FetchConfig
-from mynah.errors import BrokenSource, SourceError, SourceNotFound, UnknownFormat, UnsafeArchive
+from mynah.errors import SourceNotFound, UnknownFormat, UnsafeArchive
+from mynah.sources.guarded import HARMLESS, Guarded, check_size, reading
 from mynah.sources.journal import Journal
 
-AGAIN = "Get the file again (an archive: download it once more from X), then repeat the command."
-_HARMLESS = 16 << 20  # bytes: a member no larger than this may have any ratio
 _MOST_NAMES = 100_000  # a folder with more files than this is no archive
 _CHUNK = 1 << 18
 _DEPTH = 4  # wrapper/data/js/tweets
@@ -44,108 +41,6 @@ class Place(Protocol):
 
     def open(self, name: str, journal: Journal | None = None) -> Guarded:
         """Open a member; the journal gets its hash once it has been read to the end."""
-
-
-class Guarded(io.RawIOBase):
-    """A member's bytes: counted against the limits, hashed, foreign errors mapped.
-
-    Headers lie, so what counts is what comes out, not what the archive says will.
-    """
-
-    def __init__(
-        self,
-        raw: IO[bytes],
-        label: str,
-        *,
-        most: float,
-        packed: float | None = None,
-        ratio: float = 0,
-        journal: Journal | None = None,
-    ) -> None:
-        super().__init__()
-        self.label = label
-        self._raw, self._most, self._journal = raw, most, journal
-        self._most_unpacked = max(_HARMLESS, packed * ratio) if packed is not None else most
-        self._digest, self._out = hashlib.sha256(), 0
-
-    @property
-    def is_hashed(self) -> bool:
-        """Tell whether a journal waits for the hash, which comes at the end of the bytes."""
-        return self._journal is not None
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill the buffer.
-
-        Raises:
-            UnsafeArchive: more came out than the limits allow.
-            BrokenSource: the bytes cannot be read or unpacked.
-        """
-        with reading(self.label):
-            data = self._raw.read(len(buffer))
-        self._out += len(data)
-        check_size(self.label, self._out, self._most, self._most_unpacked)
-        self._digest.update(data)
-        if not data and len(buffer) and self._journal is not None:
-            self._journal.hashed(self.label, self._digest.hexdigest())
-            self._journal = None
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        """Close the member."""
-        if not self.closed:
-            self._raw.close()
-        super().close()
-
-
-def check_size(label: str, size: float, most: float, most_unpacked: float) -> None:
-    """Refuse a member that is, or says it is, larger than the limits.
-
-    Raises:
-        UnsafeArchive: it is.
-    """
-    if size > most:
-        raise UnsafeArchive(
-            f"{label} is larger than {most / 2**30:g} GiB.",
-            hint="If you trust it, raise --max-member-gib.",
-        )
-    if size > most_unpacked:
-        raise UnsafeArchive(
-            f"{label} unpacks to far more than its packed size, as a zip bomb does.",
-            hint="If you trust it, raise --max-ratio.",
-        )
-
-
-@contextmanager
-def reading(label: str) -> Iterator[None]:
-    """Turn what Python's file, zip and gzip code raises into one sentence.
-
-    Raises:
-        SourceError: SourceNotFound for a missing file, BrokenSource for the rest.
-    """
-    try:
-        yield
-    except SourceError:
-        raise
-    except FileNotFoundError as error:
-        raise SourceNotFound(f"There is no {label}.", hint="Check the path: ls") from error
-    except NotImplementedError as error:
-        raise BrokenSource(
-            f"{label} is packed in a way that Python cannot unpack.",
-            hint="Unpack it with another program and name the folder instead.",
-        ) from error
-    # Damaged zips and gzips make the standard library raise nearly anything: zlib.error,
-    # struct.error, EOFError, OverflowError, UnicodeDecodeError, RuntimeError, LZMAError.
-    except Exception as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise BrokenSource(
-                f"{label} cannot be read ({error.strerror}).", hint=f"Look at it: ls -l {label}"
-            ) from error
-        raise BrokenSource(f"{label} is cut short or damaged.", hint=AGAIN) from error
 
 
 class FilePlace:
@@ -253,7 +148,7 @@ class ZipPlace:
         most = self._config.max_member_gib * 2**30
         packed = float(min(info.compress_size, self._size))
         ratio = self._config.max_ratio
-        check_size(label, info.file_size, most, max(_HARMLESS, packed * ratio))
+        check_size(label, info.file_size, most, max(HARMLESS, packed * ratio))
         with reading(label):
             raw = self._zip.open(info)
         return Guarded(raw, label, most=most, packed=packed, ratio=ratio, journal=journal)

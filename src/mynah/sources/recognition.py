@@ -26,10 +26,11 @@ from mynah.sources import (
     whatsapp,
     x_archive,
 )
+from mynah.sources.guarded import AGAIN
 from mynah.sources.hf_dataset import DatasetPlace
 from mynah.sources.journal import Content, Journal
 from mynah.sources.parsing import not_utf8
-from mynah.sources.place import AGAIN, FilePlace, MemberPlace, Place, head, place_at
+from mynah.sources.place import FilePlace, MemberPlace, Place, head, place_at
 from mynah.sources.visit import Visit
 
 _SPEC = re.compile(r"(?:(archive|file|hf):)?(.*)", re.DOTALL)
