@@ -82,7 +82,7 @@ def samples(count: int = 4) -> Iterator[Sample]:
     yield from (telegram(count), telegram_account(count), discord(count))
     yield from (whatsapp_android(count), whatsapp_ios(count), whatsapp_american(count))
     yield from (own_lines(count), own_list(count), own_table(count), own_text(count))
-    yield from (mastodon(count), mastodon_outbox(count))
+    yield from (mastodon(count), mastodon_outbox(count), mastodon_statuses(count))
     yield dataset(count)
 
 
@@ -128,6 +128,21 @@ def mastodon_outbox(count: int) -> Sample:
     """Return the outbox alone."""
     files = {"outbox.json": fediverse.outbox(*toots(count))}
     return Sample("mastodon_export", "outbox.json", files, count, count + 2)
+
+
+def mastodon_statuses(count: int) -> Sample:
+    """Return what the API gave, with an unlisted post and one of somebody else."""
+    account = {
+        "id": "7",
+        "username": "buoy",
+        "url": "https://sea.example/@buoy",
+        "note": "<p>.</p>",
+    }
+    rows = [fediverse.status(n, fediverse.content(text(n)), account=account) for n in range(count)]
+    other = fediverse.status(98, account=account | {"id": "8"})
+    rows += [fediverse.status(99, account=account, visibility="unlisted"), other]
+    files = {"saved.json": json.dumps(rows, indent=1).encode()}
+    return Sample("mastodon_statuses", "saved.json", files, count, count + 2)
 
 
 def toots(count: int) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from mastodon_mock.config import SeedAccount, SeedConfig, SeedStatus
 from mastodon_mock.testing import MockServer
 
 from conftest import tiny_recipe
-from fediverse import content, link, mention
+from fediverse import content, link, mention, status
 from mynah.config import FetchConfig
 from mynah.errors import (
     BrokenSource,
@@ -208,22 +208,6 @@ class Sea:
 
     def pages(self) -> list[dict[str, str]]:
         return [each.params for each in self.web.asked if each.path.endswith("/statuses")]
-
-
-def status(id_: int, body: str = "<p>The bell rang twice.</p>", **fields: Any) -> dict[str, Any]:
-    return {
-        "id": str(id_),
-        "created_at": f"2024-01-01T00:{id_ // 60 % 60:02}:{id_ % 60:02}.000Z",
-        "visibility": "public",
-        "content": body,
-        "spoiler_text": "",
-        "language": "en",
-        "in_reply_to_id": None,
-        "in_reply_to_account_id": None,
-        "reblog": None,
-        "mentions": [],
-        "url": f"https://sea.example/@buoy/{id_}",
-    } | fields
 
 
 def many(count: int) -> list[dict[str, Any]]:
