@@ -136,7 +136,7 @@ def mastodon_statuses(count: int) -> Sample:
         "id": "7",
         "username": "buoy",
         "url": "https://sea.example/@buoy",
-        "note": "<p>.</p>",
+        "indexable": True,
     }
     rows = [fediverse.status(n, fediverse.content(text(n)), account=account) for n in range(count)]
     other = fediverse.status(98, account=account | {"id": "8"})

@@ -386,3 +386,19 @@ def test_real_statuses(sea: Sea, name: str, count: int) -> None:
         links = re.findall(r'<a href="([^"]*)" target="_blank"', row["content"])
         assert [post.text[span.start : span.end] for span in post.spans] == links
         assert post.text.count("\n\n") == row["content"].count("</p><p>")
+
+
+def test_statuses_that_somebody_saved(tmp_path: Path) -> None:
+    me = {"id": "7", "username": "buoy", "url": "https://sea.example/@buoy", "noindex": True}
+    rows = [status(2, account=me), status(1, account=me | {"id": "8"})]
+    listed, lines = tmp_path / "saved", tmp_path / "saved.jsonl"
+    listed.write_text(json.dumps(rows))
+    lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for path in (listed, lines):
+        with pytest.raises(NoConsent) as told:
+            read(str(path), FetchConfig())
+        assert "noindex" in told.value.sentence
+        fetched, posts = fetch(str(path))  # whoever said no may be the one who asks
+        assert [(post.id, post.author) for post in posts] == [("2", "buoy@sea.example")]
+        assert fetched.notices[-1] == "1 post is somebody else's."
+        assert [consent.account for consent in fetched.consents] == ["buoy@sea.example"]

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mynah.records import Account, Post
-from mynah.sources.fediverse import Person, Taker, handle_of
+from mynah.sources.consent import agreed, of_a_file
+from mynah.sources.fediverse import SOURCE, Person, Taker, handle_of
+from mynah.sources.fediverse_consent import checks
 from mynah.sources.hypertext import to_text
 from mynah.sources.journal import Content, Journal
 from mynah.sources.parsing import objects, outline
@@ -23,10 +25,19 @@ def recognises(place: Place) -> float:
 
 
 def read(place: Place, journal: Journal) -> Content:
-    """Read whose they are now, the posts as they are asked for."""
+    """Read whose they are and what that person allows now, the posts as they are asked for.
+
+    Raises:
+        NoConsent: the account denies this use, and the person has not said that they may.
+    """
     profile = as_dict(outline(place).get("account"))
     url = as_text(profile.get("url"))
     handle = handle_of(url, as_text(profile.get("username"))) or stem(place)
+    told, name = [of_a_file(check) for check in checks(profile)], place.names[0]
+    journal.consents.append(agreed(name, SOURCE, handle, told, word=journal.word))
+    for check in told:
+        if check.verdict != "allows":
+            journal.say(f"{name}: {check.what}: {check.answer}.")
     journal.account(
         Account(
             handle=handle,
@@ -36,7 +47,7 @@ def read(place: Place, journal: Journal) -> Content:
         )
     )
     taker = Taker(Person(handle, as_text(profile.get("id"))), journal)
-    return Content("mastodon-statuses", _posts(objects(place.open(place.names[0], journal)), taker))
+    return Content("mastodon-statuses", _posts(objects(place.open(name, journal)), taker))
 
 
 def _posts(statuses: Iterator[dict[str, Any]], taker: Taker) -> Iterator[Post]:
