@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mynah.card import write_card
 from mynah.run_folder import RunFolder
+from mynah.stages import card_bot
 
-print(write_card(RunFolder(Path(sys.argv[1]))).read_text(encoding="utf-8"))
+print(card_bot(RunFolder(Path(sys.argv[1]))).read_text(encoding="utf-8"))

@@ -61,6 +61,8 @@ def _session_home(tmp_path_factory: pytest.TempPathFactory) -> None:
         "HOME": str(home),
         "MYNAH_CACHE": str(home / "cache"),
         "HF_HOME": str(home / "huggingface"),
+        "TRACKIO_DIR": str(home / "trackio"),  # one folder a process: it is read at its import
+        "WANDB_MODE": "offline",
     }
     os.environ.pop("MYNAH_BOTS", None)
 

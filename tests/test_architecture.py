@@ -20,7 +20,8 @@ CONFIG = "config.py"
 HEAVY = {
     *("accelerate", "ftfy", "gguf", "huggingface_hub", "jinja2", "numpy", "phonenumbers"),
     *("markovify", "matplotlib", "py3langid", "rapidfuzz", "rich", "sacrebleu", "safetensors"),
-    *("scipy", "sklearn", "stdnum", "tokenizers", "torch", "transformers", "yaml"),
+    *("scipy", "sklearn", "stdnum", "tokenizers", "torch", "trackio", "transformers", "wandb"),
+    *("yaml",),
 }
 
 
@@ -73,6 +74,17 @@ def test_nothing_heavy_is_imported_before_the_words_are_understood(script: str) 
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "mynah" in loaded
     assert loaded & HEAVY == set()
+
+
+def test_reading_an_archive_loads_no_library_of_services() -> None:
+    show = "import sys; print('loaded', *{name.split('.')[0] for name in sys.modules})"
+    script = f"import mynah.sources\n{show}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    loaded = set(done.stdout.split())
+    assert "mynah" in loaded
+    assert loaded & {"atproto", "feedparser", "httpx2", "mastodon", "tenacity"} == set()
 
 
 def test_a_setting_says_what_it_is() -> None:

@@ -74,6 +74,7 @@ def test_every_verb_alone(small_archive: Path, tiny_base: Path, bots: Path) -> N
         "train",
         "report",
         "say",
+        "card",
         "export",
     ]
 

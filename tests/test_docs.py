@@ -149,7 +149,10 @@ def asked(verb: str, archive: Path, base: Path) -> list[object]:
     }.get(verb, ["ferryclerk"])
 
 
-@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+RUNS_ON = {"dashboard"}  # until Ctrl-C: see test_dashboard
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS if verb.name not in RUNS_ON])
 def test_what_a_verb_prints_has_the_documented_keys(
     verb: str, bot: RunFolder, small_archive: Path, tiny_base: Path, request: pytest.FixtureRequest
 ) -> None:

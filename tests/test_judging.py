@@ -15,11 +15,12 @@ import tiny
 from conftest import tiny_recipe
 from mynah.config import CleaningConfig, DatasetConfig, ReportConfig, TrainingConfig
 from mynah.dataset import Example
-from mynah.errors import SettingsError
+from mynah.errors import BotError, SettingsError
 from mynah.evaluation import VoiceReport
 from mynah.judging import newest, report_bot
 from mynah.pipeline import Made, make_bot
 from mynah.run_folder import RunFolder, read_json, write_json
+from mynah.watch import Nobody
 
 ENOUGH = ReportConfig(samples=14, floor_samples=12, resamples=20, other_posts=6, extracted=20)
 QUICK = {"epochs": 0.3}
@@ -219,6 +220,46 @@ def test_mauve_without_its_library_is_said_before_the_work(
     with pytest.raises(ExtraMissing) as caught:
         report_again(bot, tiny_base, mauve=True)
     assert "mynah[mauve]" in caught.value.hint
+
+
+def test_an_engine_that_cannot_be_had_is_said_before_the_work(
+    bot: RunFolder, tiny_base: Path
+) -> None:
+    recipe = tiny_recipe(tiny_base)
+    listener = Listener()
+    with pytest.raises(BotError, match="has no GGUF file"):
+        report_bot(bot, ENOUGH, replace(recipe.say, engine="llama"), watch=listener)
+    assert listener.bars == []
+
+
+def test_the_bar_tells_each_part(bot: RunFolder, tiny_base: Path) -> None:
+    listener = Listener()
+    report_bot(bot, ENOUGH, tiny_recipe(tiny_base).say, watch=listener)
+    assert listener.bars == ["Judging"]
+    assert list(dict.fromkeys(listener.notes))[:5] == [
+        "what the base makes of posts",
+        "what it makes of them once it is shown some",
+        "what the base says",
+        "what the bot makes of posts",
+        "what the bot says",
+    ]
+    assert listener.places == sorted(listener.places)
+
+
+class Listener(Nobody):
+    """Keeps what moves the bar."""
+
+    def __init__(self) -> None:
+        self.bars: list[str] = []
+        self.notes: list[str] = []
+        self.places: list[float] = []
+
+    def begin(self, what: str, total: float | None = None) -> None:
+        self.bars.append(what)
+
+    def advance(self, done: float, note: str = "") -> None:
+        self.notes.append(note)
+        self.places.append(done)
 
 
 def test_held_out_by_another_share(small_archive: Path, tiny_base: Path) -> None:

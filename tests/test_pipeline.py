@@ -35,7 +35,7 @@ def test_a_finished_bot_has_every_file_and_its_lineage_holds(tiny_bot: RunFolder
         ".lock",
     }
     stages = tiny_bot.read_run()["stages"]
-    assert list(stages) == ["fetch", "clean", "train", "report", "say"]
+    assert list(stages) == ["fetch", "clean", "train", "report", "say", "card"]
     for record in stages.values():
         for name, digest in record["outputs"].items():
             assert hash_tree(tiny_bot.root / name) == digest

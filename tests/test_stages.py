@@ -72,7 +72,7 @@ def test_fetch_writes_posts_and_where_they_came_from(bots: Path, small_archive: 
     assert record["outputs"] == {"posts.jsonl": hash_file(folder.posts)}
     assert "ferry.zip/data/tweets.js" in record["inputs"]
     assert record["config"]["max_posts"] is None and record["seconds"] >= 0
-    assert set(run["versions"]) == {"mynah", "python", "torch", "transformers"}
+    assert set(run["versions"]) == {"mynah", "python", "torch", "transformers", "xllamacpp"}
     assert [path.name for path in bots.iterdir()] == ["ferryclerk"]  # nothing half-done remains
 
 

@@ -90,6 +90,26 @@ def name_here(hub_id: str) -> str:
     return EMBEDDED if hub_id == _EMBEDDED_ON_HUB else hub_id
 
 
+def weights_here(name: str) -> Path | None:
+    """Return the file or folder by whose SHA-256 a base is known; None where it is not here.
+
+    Nothing is fetched.
+    """
+    if name == EMBEDDED:
+        try:
+            return _wheel_file()
+        except BaseNotInstalled:
+            return None
+    if Path(name).is_dir():
+        return _weights(Path(name))
+    from huggingface_hub import snapshot_download
+
+    try:
+        return _weights(Path(snapshot_download(name, local_files_only=True)))
+    except Exception:  # as in `_from_hub`: dozens of kinds, one meaning
+        return None
+
+
 def _embedded() -> BaseFiles:
     gguf = _wheel_file()
     info = BaseInfo(
@@ -117,10 +137,16 @@ def _in_folder(folder: Path) -> BaseFiles:
             f"{folder} holds no config.json, so it is no model folder.",
             hint=f"Pass a folder saved by transformers, or --base {EMBEDDED}.",
         )
-    weights, ggufs = sorted(folder.glob("*.safetensors")), sorted(folder.glob("*.gguf"))
-    digest = remembered_hash(weights[0]) if len(weights) == 1 else hash_tree(folder)
+    weights, ggufs = _weights(folder), sorted(folder.glob("*.gguf"))
+    digest = remembered_hash(weights) if weights.is_file() else hash_tree(weights)
     info = BaseInfo(name=folder.name, hub_id=None, license=None, languages=("en",), sha256=digest)
     return BaseFiles(info=info, folder=folder, gguf=ggufs[0] if len(ggufs) == 1 else None)
+
+
+def _weights(folder: Path) -> Path:
+    """Return what a base in a folder is known by: its weights where they are one file."""
+    weights = sorted(folder.glob("*.safetensors"))
+    return weights[0] if len(weights) == 1 else folder
 
 
 def _from_hub(name: str) -> BaseFiles:

@@ -10,20 +10,18 @@ import json
 import shlex
 import shutil
 from collections.abc import Iterable, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
-
 from mynah.card_metadata import PROMPT, Json, Relation, dump, front_matter, result_of, voices
+from mynah.card_usage import Usage, usage_text
 from mynah.config import GenerationConfig
 from mynah.copying import words_of
 from mynah.dataset import bot_kind, joined_name
-from mynah.markup import Markdown, link, plain, shown, table
+from mynah.markup import Markdown, link, plain, table
 from mynah.records import read_rows
 from mynah.report_file import read_report
 from mynah.run_folder import RunFolder, replacing
+from mynah.templating import resource, template
 from mynah.wording import COLUMNS, main_figures, table_of
 
 DIAGRAM = "pipeline.svg"  # stands beside the card: an embedded picture is blocked by most viewers
@@ -64,11 +62,12 @@ def card_text(
     model: str | None = None,
     repo: str | None = None,
     preview: str | None = None,
+    usage: Usage | None = None,
 ) -> str:
     """Return the model card of a bot.
 
     Args:
-        run: run.json: `name`; `accounts`, each `{handle, name, bio, url, own_archive}`; `versions`,
+        run: run.json: `name`; `consents`, of which `terms` are shown; `accounts`, each `{handle, name, bio, url, own_archive}`; `versions`,
             `{library: version}`; `stages`, each `{at, seconds, config, inputs, result}`, where
             `inputs` is `{file: SHA-256}`. Read are `clean.result`: `{downloaded, kept, dropped:
             {reason: n}, by_author: {handle: the same three}, replaced: {kind: n} or null when not
@@ -83,16 +82,20 @@ def card_text(
         model: the folder that the snippet for transformers loads (default: `repo`, or the name).
         repo: where the card will stand on the Hub, as me/name.
         preview: address of the share image.
+        usage: how it is used in a format of its own (default: with transformers).
     """
-    return _template().render(
-        front_matter=Markdown(dump(front_matter(run, relation=relation, preview=preview))),
+    library = usage.library if usage else None
+    fields = front_matter(run, relation=relation, preview=preview, library=library)
+    return template("card.md").render(
+        front_matter=Markdown(dump(fields)),
         **_who(run),
         **_data(run),
         train=_training(run),
-        versions=", ".join(f"{key} {value}" for key, value in (run.get("versions") or {}).items()),
+        versions=", ".join(f"{key} {value}" for key, value in _versions(run).items()),
         voice=_voice(report) if report else None,
         samples=shown_samples(samples),
         relation=relation,
+        usage=usage_text(usage, run) if usage else None,
         lineage=_lineage(run),
         diagram=Markdown(DIAGRAM),
         **_commands(run, model, repo),
@@ -107,6 +110,7 @@ def write_card(
     model: str | None = None,
     repo: str | None = None,
     preview: str | None = None,
+    usage: Usage | None = None,
 ) -> Path:
     """Write the card of a bot, and the diagram it shows, into its folder or another.
 
@@ -119,6 +123,7 @@ def write_card(
         model: see `card_text`.
         repo: see `card_text`.
         preview: address of the share image (default: preview.png, where it stands beside the card).
+        usage: see `card_text`.
     """
     root = into or folder.root
     if folder.pulled_from:
@@ -135,6 +140,7 @@ def write_card(
         model=model,
         repo=repo,
         preview=preview,
+        usage=usage,
     )
     for name, content in ((DIAGRAM, diagram()), (folder.card.name, text)):
         with replacing(root / name) as file:
@@ -151,7 +157,7 @@ def _carry(card: Path, into: Path) -> Path:
 
 def diagram() -> str:
     """Return the drawing of the pipeline, as SVG."""
-    return _resource(DIAGRAM)
+    return resource(DIAGRAM)
 
 
 def display_names(accounts: Sequence[Json]) -> list[str]:
@@ -169,21 +175,9 @@ def shown_samples(samples: Iterable[Json]) -> list[str]:
     return [text for text in texts if text][:SHOWN]
 
 
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        finalize=shown, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    return environment.from_string(standing_text())
-
-
 def standing_text() -> str:
     """Return what every card says, whoever's it is."""
-    return _resource("card.md")
-
-
-def _resource(name: str) -> str:
-    return (files("mynah") / "templates" / name).read_text(encoding="utf-8")
+    return resource("card.md")
 
 
 def _who(run: Json) -> Json:
@@ -204,6 +198,9 @@ def _data(run: Json) -> Json:
         "counts": _counts(cleaned, voices(run)) if cleaned else "",
         "replaced": _replaced(cleaned.get("replaced")),
         "languages": _languages(cleaned.get("languages") or {}),
+        "terms": dict.fromkeys(
+            sentence for each in run.get("consents") or () for sentence in each["terms"]
+        ),
     }
 
 
@@ -282,6 +279,12 @@ def _flock(row: Json | None) -> Json | None:
         return None
     voices = ", ".join(f"@{plain(handle)}" for handle in row["accounts"])
     return {"name": plain(row["name"]), "voices": voices}
+
+
+def _versions(run: Json) -> dict[str, str]:
+    """Return the versions of the training, or those of the last stage where it has none."""
+    stages = run.get("stages") or {}
+    return (stages.get("train") or {}).get("versions") or run.get("versions") or {}
 
 
 def _settings(used: Json) -> Markdown:
@@ -366,7 +369,8 @@ def _lineage(run: Json) -> str:
     """Return the SHA-256 of every input, shortened; where a file lay is nobody's business."""
     hashes = {
         Path(name).name: value
-        for stage in (run.get("stages") or {}).values()
+        for verb, stage in (run.get("stages") or {}).items()
+        if verb != "card"  # it would tell of itself
         for name, value in (stage.get("inputs") or {}).items()
     }
     base = result_of(run, "train").get("base") or {}

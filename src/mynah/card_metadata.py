@@ -27,7 +27,13 @@ _LICENSES = re.compile(
 )
 
 
-def front_matter(run: Json, *, relation: Relation = "adapter", preview: str | None = None) -> Json:
+def front_matter(
+    run: Json,
+    *,
+    relation: Relation = "adapter",
+    preview: str | None = None,
+    library: str | None = None,
+) -> Json:
     """Return what the Hub reads of the card; what is not known is left out."""
     base = result_of(run, "train").get("base") or {}
     found = result_of(run, "clean").get("languages") or {}
@@ -36,7 +42,7 @@ def front_matter(run: Json, *, relation: Relation = "adapter", preview: str | No
         **_license(base.get("license")),
         "base_model": base.get("hub_id"),
         "base_model_relation": relation if base.get("hub_id") else None,
-        "library_name": "peft" if relation == "adapter" else "transformers",
+        "library_name": library or ("peft" if relation == "adapter" else "transformers"),
         "pipeline_tag": "text-generation",
         "tags": ["mynah", *MACHINE_MADE_TAGS],
         "widget": [{"text": PROMPT}],

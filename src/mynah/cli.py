@@ -16,6 +16,16 @@ from mynah.errors import MynahError, SettingsError, TrainingStopped
 from mynah.verbs import VERBS, Verb
 
 
+class _Help(argparse.HelpFormatter):
+    """Keeps every verb on the line of its help: argparse forgets that verbs are indented."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """Make room for an action, and for the indentation where it is the verbs."""
+        super().add_argument(action)
+        if action.nargs == argparse.PARSER:
+            self._action_max_length += self._indent_increment
+
+
 class _Parser(argparse.ArgumentParser):
     """Raises instead of printing and leaving, so that every error looks alike."""
 
@@ -34,6 +44,7 @@ def build_parser(wanted: Sequence[str] | None = None) -> argparse.ArgumentParser
         prog="mynah",
         description="Teach a small language model to post the way an account does.",
         epilog="Start with: mynah make <archive.zip>",
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"mynah {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True)
@@ -68,7 +79,7 @@ _LIBRARIES = {
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out one parsed command."""
+    """Carry out one parsed command; return 1 where its answer is that something is not `ok`."""
     for name, value in _LIBRARIES.items():
         os.environ.setdefault(name, value)
     import json
@@ -76,18 +87,24 @@ def run(arguments: argparse.Namespace) -> int:
 
     from mynah import commands
     from mynah.flags import configs
+    from mynah.replicas import one_of_several
 
     verb = next(each for each in VERBS if each.name == arguments.verb)
+    if one_of_several() and verb.name != "train":
+        raise SettingsError(
+            f"Several processes can train a bot together, but not {verb.name} it.",
+            hint="Run: mynah fetch, mynah clean, then accelerate launch --module mynah train <bot>",
+        )
     settings = configs(arguments, verb.stages) if verb.stages else {}
     bots = Path(arguments.bots or os.environ.get("MYNAH_BOTS") or "bots")
     shown: dict[str, Any] = getattr(commands, f"do_{verb.name}")(arguments, settings, bots)
-    if arguments.json:
+    if arguments.json and shown:  # a verb that runs on has printed its object itself
         print(json.dumps(shown, ensure_ascii=False))
-    return 0
+    return int(shown.get("ok") is False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `mynah`; return 0, 2 after an error, 130 after Ctrl-C."""
+    """Run `mynah`; return 0, 1 where a check failed, 2 after an error, 130 after Ctrl-C."""
     try:
         words = sys.argv[1:] if argv is None else list(argv)
         return run(build_parser(words).parse_args(words))

@@ -18,6 +18,9 @@ from mynah.errors import SettingsError
 Recipe = Literal["mynah", "huggingtweets"]
 Effort = Literal["quick", "normal", "best"]
 EngineName = Literal["auto", "torch", "llama"]
+TrackerName = Literal["trackio", "wandb", "none"]
+ExportFormat = Literal["transformers", "adapter", "gguf", "ollama", "web"]
+Quantization = Literal["f32", "f16", "q8_0", "q5_0", "q4_0"]
 Config = TypeVar("Config")
 
 LARGEST_SEED = 2**63 - 1  # what torch takes
@@ -79,6 +82,10 @@ class FetchConfig(Settings):
     )
     keep_hours: float = setting(
         24.0, "hours for which an interrupted fetch can go on from its last page", least=0
+    )
+    x_api: str = setting("https://api.x.com", "address of X's API")
+    community_archive: str = setting(
+        "https://fabxmporizzqflnftavs.supabase.co", "address of the Community Archive's database"
     )
 
 
@@ -208,11 +215,23 @@ class WhoConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackingConfig(Settings):
+    """Who keeps a record of the runs."""
+
+    tracker: TrackerName = setting("trackio", "trackio (on this machine), wandb, or none")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportConfig(Settings):
     """How a bot leaves."""
 
-    format: Literal["transformers"] = setting("transformers", "which format")
-    output: str | None = setting(None, "folder to write (default: the bot's model/)")
+    format: ExportFormat = setting("transformers", "which format")
+    quantization: Quantization = setting(
+        "q8_0", "what weights are rounded to in gguf, ollama and web"
+    )
+    output: str | None = setting(
+        None, "folder to write (default: the bot's model/, or model-<format>/)"
+    )
 
 
 # One look at many voices, none of them twice; no voice is more than a part of it.
@@ -258,6 +277,7 @@ STAGES: dict[str, type[Any]] = {
     "report": ReportConfig,
     "quiz": QuizConfig,
     "who": WhoConfig,
+    "track": TrackingConfig,
     "export": ExportConfig,
     "push": PushConfig,
     "hub": HubConfig,

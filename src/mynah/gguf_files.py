@@ -154,7 +154,7 @@ def write_adapter(path: Path, updates: Iterable[Update]) -> None:
         for update in updates:
             writer.add_tensor(f"{update.layer}.lora_a", update.first.astype(np.float16))
             writer.add_tensor(f"{update.layer}.lora_b", update.second.astype(np.float16))
-        _finish(writer)
+        finish(writer)
 
 
 def write_without_offsets(reader: Any, target: Path) -> None:
@@ -176,7 +176,7 @@ def write_without_offsets(reader: Any, target: Path) -> None:
                 cut = np.delete(blocks, slice(_SCALE, 2 * _SCALE), axis=2)
                 data = cut.reshape(len(blocks), -1)
             writer.add_tensor(tensor.name, data, raw_dtype=kind)
-        _finish(writer)
+        finish(writer)
 
 
 def offsets(reader: Any) -> dict[str, Matrix]:
@@ -217,7 +217,8 @@ def _sums(blocks: int) -> Matrix:
     return np.repeat(np.eye(blocks, dtype=np.float32), _BLOCK, axis=1)
 
 
-def _finish(writer: Any) -> None:
+def finish(writer: Any) -> None:
+    """Write all that a GGUF writer was given, and close it."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -35,6 +35,7 @@ from mynah.run_folder import RunFolder
 from mynah.stages import stage
 from mynah.style_model import load_style_model
 from mynah.torch_engine import TorchEngine
+from mynah.tracking import Tracker
 from mynah.watch import Nobody, Watch, bar
 
 Item = TypeVar("Item")
@@ -59,6 +60,7 @@ def report_bot(
     generation: GenerationConfig,
     *,
     watch: Watch | None = None,
+    tracker: Tracker | None = None,
 ) -> VoiceReport:
     """Judge the bot on its held-out posts; write report.json and report.html.
 
@@ -66,25 +68,26 @@ def report_bot(
         StageMissing: the posts have been cleaned anew since the training.
         SettingsError: no post was held out.
         ExtraMissing: MAUVE is wanted, and its library is not here.
+        BaseError: the style model that is wanted cannot be had.
+        BotError: llama.cpp is wanted and cannot speak for the bot.
     """
     watch = watch or Nobody()
     folder.require(folder.adapter)
     parts = split_of_training(folder)
+    # What would fail in the end fails now, before the minute of work.
     if config.mauve:
         mauve.require()
+    embed = load_style_model(config.style_model) if config.style_model else None
+    if generation.engine == "llama":
+        open_engine(folder, "llama", Nobody())
     clock = Clock(watch, _PARTS | (_MAUVE if config.mauve else {}))
-    with stage(folder, "report", config, [folder.cleaned, folder.adapter]) as made:
+    case = _Case(
+        folder=folder, parts=parts, config=config, generation=generation, watch=watch, clock=clock
+    )
+    told = [folder.cleaned, folder.adapter]
+    with stage(folder, "report", config, told, tracker=tracker) as made:
         with bar(watch, "Judging", clock.total):
-            findings = _find_out(
-                _Case(
-                    folder=folder,
-                    parts=parts,
-                    config=config,
-                    generation=generation,
-                    watch=watch,
-                    clock=clock,
-                )
-            )
+            findings = replace(_find_out(case), embed=embed)
             report = assemble(findings, generation, config, clock.part)
         report = replace(report, seconds=clock.seconds, processor_seconds=clock.processor_seconds)
         write_report(folder, report.to_json())
@@ -116,8 +119,8 @@ class _Case:
 def _find_out(case: _Case) -> Findings:
     """Ask base and bot about the same posts, and let both talk."""
     config, clock, held_out = case.config, case.clock, case.held_out
-    exam = set_exam(case.learned, held_out, _others(case), config.extracted)
     with clock.part("base"):
+        exam = set_exam(case.learned, held_out, _others(case), config.extracted)
         base = load_bots_base(case.folder)
         untouched = exam.put_before(base)
     with clock.part("shown"):
@@ -148,7 +151,6 @@ def _find_out(case: _Case) -> Findings:
         originals=_originals(case.folder),
         quiz=read_quiz(case.folder),
         states=_states(case, texts) if config.mauve else None,
-        embed=load_style_model(config.style_model) if config.style_model else None,
     )
 
 

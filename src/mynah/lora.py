@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from mynah.errors import BotError
 
 _PREFIX = "base_model.model."
-_WEIGHTS = "adapter_model.safetensors"
-_CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
 
 
 class LoraLinear(nn.Module):
@@ -99,7 +99,7 @@ def save_adapter(model: Any, folder: Path, *, base: str, rank: int, alpha: float
     for name, layer in layers.items():
         tensors[f"{_PREFIX}{name}.lora_A.weight"] = layer.lora_A.detach().bfloat16().contiguous()
         tensors[f"{_PREFIX}{name}.lora_B.weight"] = layer.lora_B.detach().bfloat16().contiguous()
-    save_file(tensors, folder / _WEIGHTS, metadata={"format": "pt"})
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -112,7 +112,7 @@ def save_adapter(model: Any, folder: Path, *, base: str, rank: int, alpha: float
         "target_modules": sorted({name.rpartition(".")[2] for name in layers}),
         "inference_mode": True,
     }
-    (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def adapter_size(folder: Path) -> tuple[int, float]:
@@ -122,7 +122,7 @@ def adapter_size(folder: Path) -> tuple[int, float]:
         BotError: there is none, or it is damaged.
     """
     with _fitting(folder):
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         return int(config["r"]), float(config["lora_alpha"])
 
 
@@ -144,7 +144,7 @@ def copy_adapter(model: Any, folder: Path) -> None:
         BotError: it is not whole, of another size, or another base's.
     """
     with _fitting(folder):
-        tensors = load_file(folder / _WEIGHTS)
+        tensors = load_file(folder / WEIGHTS)
         for name, layer in adapted(model).items():
             layer.lora_A.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_A.weight"))
             layer.lora_B.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_B.weight"))

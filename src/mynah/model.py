@@ -72,6 +72,11 @@ def choose_cpu(*, avx512_bf16: bool, amx: bool, vnni: bool = False) -> Device:
     return Device(name="cpu", dtype=torch.float32, reason=reason, int8=int8)
 
 
+def exact_device() -> Device:
+    """Return the processor with fp32: for weights that are rounded for others afterwards."""
+    return Device(name="cpu", dtype=torch.float32, reason="to be rounded once")
+
+
 def load_base(name: str, device: Device | None = None) -> Base:
     """Load a base by name (`smollm2-135m`), folder or Hub id.
 
@@ -181,6 +186,21 @@ def separator_id(tokenizer: Any, name: str) -> int:
     if found is None:
         raise BaseError(f"Base '{name}' has no token that ends a text.", hint="Choose another.")
     return int(found)
+
+
+def settle_tokenizer(tokenizer: Any, separator: int) -> None:
+    """Make a base's tokenizer a bot's: every text opens with the separator, as every post does.
+
+    A prefix in the model's settings would be used by transformers' pipeline alone.
+    """
+    from tokenizers.processors import TemplateProcessing
+
+    name = tokenizer.convert_ids_to_tokens(separator)
+    tokenizer.bos_token = tokenizer.eos_token = tokenizer.pad_token = name
+    tokenizer.chat_template = None  # a bot continues a text, it does not answer one
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{name} $A", pair=f"{name} $A {name} $B", special_tokens=[(name, separator)]
+    )
 
 
 class quiet_transformers:  # noqa: N801 - reads as a verb in a with statement

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mynah.bot import FULL_WEIGHTS, load_bot
+from mynah.bot import FULL_WEIGHTS
 from mynah.calibration import Estimate, calibrate, estimate
+from mynah.chronicle import EVERY, begin
 from mynah.config import (
     DatasetConfig,
     ExportConfig,
@@ -19,13 +20,14 @@ from mynah.config import (
 from mynah.curriculum import Curriculum, encode, packed, post_by_post
 from mynah.dataset import Split, lengths, voice_weights
 from mynah.errors import SettingsError
-from mynah.export import export_transformers, target_folder
+from mynah.export import export, target_folder
 from mynah.fast_llama import supports
 from mynah.held_out import read_split
 from mynah.learner import Learner, fit
 from mynah.lora import adapter_size, add_adapter, copy_adapter, save_adapter
 from mynah.model import Base, load_base, quiet_transformers
 from mynah.plan import Machine, Plan, make_plan
+from mynah.replicas import ALONE, Replicas, find_replicas
 from mynah.run_folder import (
     RunFolder,
     hash_tree,
@@ -33,7 +35,8 @@ from mynah.run_folder import (
     replacing_folder,
     write_json,
 )
-from mynah.stages import check_enough, stage, training_key
+from mynah.stages import check_enough, stage, training_key, versions
+from mynah.tracking import NullTracker, Tracker
 from mynah.training import (
     Checkpoints,
     Course,
@@ -51,6 +54,7 @@ def train_bot(
     *,
     resume: bool = False,
     watch: Watch | None = None,
+    tracker: Tracker | None = None,
 ) -> Course:
     """Teach the base the voice of cleaned.jsonl; write adapter/.
 
@@ -58,21 +62,28 @@ def train_bot(
         TooFewPosts: there is too little to learn from.
         TrainingStopped: Ctrl-C; the checkpoint is kept for `resume`.
     """
-    watch = watch or Nobody()
+    watch, tracker = watch or Nobody(), tracker or NullTracker()
     folder.require(folder.cleaned)
-    with stage(folder, "train", config, [folder.cleaned]) as made:
+    replicas = find_replicas()
+    if not replicas.first:
+        return _follow(folder, config, dataset, resume, replicas)
+    with stage(folder, "train", config, [folder.cleaned], tracker=tracker) as made:
         with bar(watch, "Loading the base (the very first time takes half a minute)"):
             base = load_base(config.base)
         check_enough(folder, base.info.languages, watch=watch)
         parts = read_split(folder, dataset)
         with bar(watch, "Finding out how fast this machine learns"):
-            ready = prepare(base, parts, config, dataset, folder)
+            ready = prepare(base, parts, config, dataset, folder, replicas)
             plan, lessons = ready.plan, ready.lessons
-            cost = estimate(base, lessons.rows, lessons.steps, plan, ready.learner)
+            cost = estimate(base, lessons.rows, lessons.steps, plan, ready.learner, replicas.count)
         _announce(base, plan, lessons, cost, watch)
         keep = _checkpoints(folder, base, plan, lessons, config, resume)
-        _begin(folder, config, dataset, resume)
-        with _bar(watch, len(lessons.steps)) as on_step:
+        made["run"] = _begin(folder, config, dataset, resume, made["run"])
+        used = {**asdict(config), **plan.to_json(), "base": _lasting_name(config.base)}
+        made["config"] = {**used, "dataset": asdict(dataset)}
+        begin(tracker, folder, "train", {**made, "versions": versions()})
+        replicas.agree(None)  # the others may look for a checkpoint now
+        with _bar(watch, tracker, len(lessons.steps)) as on_step:
             course = train(
                 base,
                 lessons.rows,
@@ -80,15 +91,41 @@ def train_bot(
                 plan,
                 learner=ready.learner,
                 checkpoints=keep,
+                replicas=replicas,
                 on_step=on_step,
             )
+        replicas.leave()
         _save_weights(base, folder.adapter, plan)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
         made["outputs"] = [folder.adapter]
-        used = {**asdict(config), **plan.to_json(), "base": _lasting_name(config.base)}
-        made["config"] = {**used, "dataset": asdict(dataset)}
         made["result"] = _training_result(base, plan, lessons, parts, course)
         made["result"]["flock"] = _flock_row(folder, config, base, plan)
+    return course
+
+
+def _follow(
+    folder: RunFolder,
+    config: TrainingConfig,
+    dataset: DatasetConfig,
+    resume: bool,
+    replicas: Replicas,
+) -> Course:
+    """Learn with the first process, which alone speaks and writes."""
+    base = load_base(config.base)
+    ready = prepare(base, read_split(folder, dataset), config, dataset, folder, replicas)
+    plan, lessons = ready.plan, ready.lessons
+    keep = _checkpoints(folder, base, plan, lessons, config, resume)
+    replicas.agree(None)
+    course = train(
+        base,
+        lessons.rows,
+        lessons.steps,
+        plan,
+        learner=ready.learner,
+        checkpoints=keep,
+        replicas=replicas,
+    )
+    replicas.leave()
     return course
 
 
@@ -103,12 +140,20 @@ def saved_settings(folder: RunFolder) -> dict[str, Any]:
     return read_json(file) if file.exists() else {}
 
 
-def _begin(folder: RunFolder, config: TrainingConfig, dataset: DatasetConfig, resume: bool) -> None:
-    """Keep the settings beside the checkpoints; what is resumed was begun with those there."""
+def _begin(
+    folder: RunFolder, config: TrainingConfig, dataset: DatasetConfig, resume: bool, run: str
+) -> str:
+    """Keep the settings beside the checkpoints; what is resumed was begun with those there.
+
+    Returns the id of the run: the one that it was begun with, where it is resumed.
+    """
     if not resume:
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
-    if not saved_settings(folder):
-        write_json(_settings_file(folder), {"train": asdict(config), "dataset": asdict(dataset)})
+    saved = saved_settings(folder)
+    if not saved:
+        settings = {"train": asdict(config), "dataset": asdict(dataset), "run": run}
+        write_json(_settings_file(folder), settings)
+    return str(saved.get("run", run))
 
 
 def _settings_file(folder: RunFolder) -> Path:
@@ -142,7 +187,12 @@ class Prepared:
 
 
 def prepare(
-    base: Base, parts: Split, config: TrainingConfig, dataset: DatasetConfig, folder: RunFolder
+    base: Base,
+    parts: Split,
+    config: TrainingConfig,
+    dataset: DatasetConfig,
+    folder: RunFolder,
+    replicas: Replicas = ALONE,
 ) -> Prepared:
     """Work out the plan and what is read in which order; put the adapter on the base."""
     texts = [example.text for example in parts.train]
@@ -169,7 +219,8 @@ def prepare(
         weights = lengths(parts.train)
     lessons = post_by_post(parts.train, rows, plan, weights)
     learner = fit(base, rows, plan)
-    machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
+    speed = calibrate(base, rows, plan, learner) if replicas.first else 0.0
+    machine = replace(machine, tokens_per_second=replicas.agree(speed) * replicas.count)
     timed = make_plan(config, tokens=tokens, machine=machine)
     if timed != plan:
         plan, lessons = timed, post_by_post(parts.train, rows, timed, weights)
@@ -235,10 +286,15 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
 
 
 @contextmanager
-def _bar(watch: Watch, steps: int) -> Iterator[Any]:
+def _bar(watch: Watch, tracker: Tracker, steps: int) -> Iterator[Any]:
     def on_step(progress: Progress) -> None:
-        rate = progress.posts / max(progress.seconds, 1e-9)
+        seconds = max(progress.seconds, 1e-9)
+        rate = progress.posts / seconds
         watch.advance(progress.step, f"loss {progress.loss:.2f} · {rate:.1f} posts/s")
+        if progress.step % EVERY == 0 or progress.step in (1, steps):
+            speed = {"posts_per_second": rate, "tokens_per_second": progress.tokens / seconds}
+            figures = {"loss": progress.loss, "learning_rate": progress.rate, **speed}
+            tracker.log(figures, progress.step)
 
     with bar(watch, "Training", steps):
         yield on_step
@@ -278,12 +334,14 @@ def _training_result(
 
 def export_bot(folder: RunFolder, config: ExportConfig) -> Path:
     """Write the bot in another format; return where it is."""
+    folder.require(folder.adapter)
     target = target_folder(folder, config)
-    bot = load_bot(folder)
-    with stage(folder, "export", config, [folder.adapter]) as made:
-        export_transformers(folder, bot, target)
+    name = "export" if config.format == "transformers" else f"export-{config.format}"
+    with stage(folder, name, config, [folder.adapter]) as made:
+        export(folder, target, config)
         made["outputs"] = [target]
-        made["result"] = {"format": config.format}
+        elsewhere = {"folder": str(target.absolute())} if config.output else {}
+        made["result"] = {"format": config.format, **elsewhere}
     return target
 
 

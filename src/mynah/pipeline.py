@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mynah.card import write_card
 from mynah.config import (
     CleaningConfig,
     DatasetConfig,
@@ -23,7 +23,8 @@ from mynah.model_stages import train_bot
 from mynah.records import Generation
 from mynah.run_folder import RunFolder
 from mynah.speaking import say_posts
-from mynah.stages import clean_posts, fetch_posts
+from mynah.stages import card_bot, clean_posts, fetch_posts
+from mynah.tracking import Tracker
 from mynah.watch import Watch
 
 
@@ -77,6 +78,7 @@ def make_bot(
     replace: bool = False,
     prompt: str = "",
     watch: Watch | None = None,
+    tracker: Tracker | None = None,
     on_cleaned: Callable[[RunFolder], None] = lambda folder: None,
 ) -> Made:
     """Make a bot of one or more accounts' posts.
@@ -90,12 +92,12 @@ def make_bot(
             "A bot is judged by held-out posts, so held_out must be above 0.",
             hint="Or run the stages but report: mynah fetch, clean, train, say, card",
         )
-    folder = fetch_posts(bots, sources, recipe.fetch, name=name, replace=replace, watch=watch)
-    clean_posts(folder, recipe.clean, watch=watch)
+    onlookers: Any = {"watch": watch, "tracker": tracker}
+    folder = fetch_posts(bots, sources, recipe.fetch, name=name, replace=replace, **onlookers)
+    clean_posts(folder, recipe.clean, **onlookers)
     on_cleaned(folder)
-    train_bot(folder, recipe.train, recipe.dataset, watch=watch)
-    report = report_bot(folder, recipe.report, recipe.say, watch=watch)
-    samples = list(say_posts(folder, prompt, recipe.say, watch=watch).posts)
-    with folder.lock():
-        write_card(folder)
+    train_bot(folder, recipe.train, recipe.dataset, **onlookers)
+    report = report_bot(folder, recipe.report, recipe.say, **onlookers)
+    samples = list(say_posts(folder, prompt, recipe.say, **onlookers).posts)
+    card_bot(folder)
     return Made(folder=folder, report=report, samples=samples)

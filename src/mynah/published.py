@@ -12,6 +12,7 @@ REPORT = "report.json"
 PREVIEW = "preview.png"
 PAGE = "report.html"
 DIAGRAM = "pipeline.svg"
+NOTICE = "machine-made.json"  # where an export says it in a file of its own
 
 _ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 _SETTINGS = ("config.json", "generation_config.json")
@@ -37,7 +38,7 @@ def is_weights(name: str) -> bool:
 
 def goes_up(name: str) -> bool:
     """Tell whether a file may be uploaded."""
-    return is_model(name) or name in (CARD, REPORT, PREVIEW, PAGE, DIAGRAM)
+    return is_model(name) or name in (CARD, REPORT, PREVIEW, PAGE, DIAGRAM, NOTICE)
 
 
 def comes_down(name: str) -> bool:

@@ -158,7 +158,8 @@ def keep_round(folder: RunFolder, quiz: Quiz, answers: Sequence[int]) -> Score:
         summed = total(rounds)
         rows = [asdict(each) for each in rounds]
         write_json(folder.quiz, {"rounds": rows, **summed.to_json(), "adapter": quiz.adapter})
+        made["outputs"], made["result"] = [folder.quiz], summed.to_json()
         if folder.page.exists():
             write_page(folder)  # what people said stands there too
-        made["outputs"], made["result"] = [folder.quiz], summed.to_json()
+            made["outputs"].append(folder.page)
     return summed

@@ -14,6 +14,7 @@ from mynah.marking import MARK
 from mynah.records import Generation
 from mynah.run_folder import RunFolder, write_rows
 from mynah.stages import stage
+from mynah.tracking import Tracker
 from mynah.watch import Nobody, Watch
 
 
@@ -27,7 +28,12 @@ class Talk:
 
 
 def say_posts(
-    folder: RunFolder, prompt: str, config: GenerationConfig, *, watch: Watch | None = None
+    folder: RunFolder,
+    prompt: str,
+    config: GenerationConfig,
+    *,
+    watch: Watch | None = None,
+    tracker: Tracker | None = None,
 ) -> Talk:
     """Load the bot and let it talk; samples.jsonl is written when the last post is drawn."""
     watch = watch or Nobody()
@@ -41,7 +47,7 @@ def say_posts(
         for post in started.posts:
             made.append(post)
             yield post
-        _write_samples(folder, made, config, started)
+        _write_samples(folder, made, config, started, tracker)
 
     return replace(started, posts=kept())
 
@@ -64,14 +70,18 @@ def talk(engine: Engine, folder: RunFolder, prompt: str, config: GenerationConfi
 
 
 def _write_samples(
-    folder: RunFolder, samples: list[Generation], config: GenerationConfig, talk: Talk
+    folder: RunFolder,
+    samples: list[Generation],
+    config: GenerationConfig,
+    talk: Talk,
+    tracker: Tracker | None,
 ) -> None:
     """Write samples.jsonl: each post with its prompt, seed, settings and nearest real post.
 
     Each says that a machine made it.
     """
     settings = asdict(replace(config, seed=talk.seed))
-    with stage(folder, "say", config, [folder.adapter]) as made:
+    with stage(folder, "say", config, [folder.adapter], tracker=tracker) as made:
         shared = {"settings": settings, **MARK}
         write_rows(folder.samples, ({**asdict(each), **shared} for each in samples))
         made["outputs"] = [folder.samples]

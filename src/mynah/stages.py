@@ -8,57 +8,87 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mynah import __version__, languages
+from mynah.card import write_card
+from mynah.chronicle import tell
 from mynah.cleaning import Cleaned, clean, cleaned_to_json, dropped_to_json
 from mynah.config import CleaningConfig, FetchConfig
 from mynah.dataset import enough, joined_name
 from mynah.errors import BotExists
 from mynah.records import Account, Post, post_to_json, read_posts
 from mynah.run_folder import RunFolder, hash_tree, open_bot, write_rows
-from mynah.sources import Fetched, Trip, read_all, remote_of
+from mynah.sources import Fetched, Trip, lasting, read_all
+from mynah.tracking import NullTracker, Tracker, safe_name
 from mynah.waiting_room import pages_of, waiting
 from mynah.watch import Nobody, Watch, bar
 
 
 @contextmanager
 def stage(
-    folder: RunFolder, name: str, config: Any, inputs: Sequence[Path], *, wait: float = 0.0
+    folder: RunFolder,
+    name: str,
+    config: Any,
+    inputs: Sequence[Path],
+    *,
+    tracker: Tracker | None = None,
+    wait: float = 0.0,
 ) -> Iterator[dict[str, Any]]:
     """Lock the bot, time the stage, and record settings, hashes and result when it ends well.
 
     The block fills the yielded dictionary: `result`, `outputs` (paths) and, where it likes, `top`.
     A bot that another process holds is waited for, `wait` seconds at most.
     """
+    tracker = tracker or NullTracker()
     with folder.lock(wait):
         start = time.monotonic()
         made: dict[str, Any] = {"result": {}, "outputs": [], "top": {}, "inputs": {}}
+        made |= {"config": asdict(config) if config else {}, "run": run_id(folder, name)}
+        made["more"] = {}
         read = {path.name: hash_tree(path) for path in inputs}
-        yield made
+        try:
+            yield made
+        except BaseException:
+            tracker.end(finished=False)
+            raise
+        used = versions()
         folder.record(
             name,
-            top={"versions": versions(), **made["top"]},
+            top={"versions": used, **made["top"]},
             seconds=round(time.monotonic() - start, 2),
-            config=made.get("config") or asdict(config),
+            versions=used,
+            run=made["run"],
+            config=made["config"],
             inputs={**read, **made["inputs"]},
             outputs={path.name: hash_tree(path) for path in made["outputs"]},
             result=made["result"],
+            **made["more"],
         )
+        tell(tracker, folder, name)
+
+
+def run_id(folder: RunFolder, stage: str) -> str:
+    """Return a name for one run of a stage, unlike any other."""
+    return safe_name(f"{folder.name}-{stage}-{secrets.token_hex(4)}")
 
 
 def versions() -> dict[str, str]:
     """Return the versions that a bot's numbers depend on, of what is installed."""
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    libraries = {name: version(name) for name in ("torch", "transformers")}
-    return {"mynah": __version__, "python": platform.python_version(), **libraries}
+    known = {"mynah": __version__, "python": platform.python_version()}
+    for name in ("torch", "transformers", "xllamacpp"):
+        with suppress(PackageNotFoundError):
+            known[name] = version(name)
+    return known
 
 
 def fetch_posts(
@@ -69,6 +99,7 @@ def fetch_posts(
     name: str | None = None,
     replace: bool = False,
     watch: Watch | None = None,
+    tracker: Tracker | None = None,
 ) -> RunFolder:
     """Read sources into a bot's posts.jsonl; the bot's name is the accounts' unless given.
 
@@ -86,7 +117,7 @@ def fetch_posts(
         accounts = fetched.accounts
         folder = open_bot(bots, name or joined_name(a.handle for a in accounts))
         _refuse_existing(folder, replace)
-        with stage(folder, "fetch", config, ()) as made:
+        with stage(folder, "fetch", config, (), tracker=tracker) as made:
             _refuse_existing(folder, replace)  # another fetch may have been faster
             wait.posts.replace(folder.posts)
             _forget_later_stages(folder)
@@ -97,11 +128,8 @@ def fetch_posts(
                 "accounts": [asdict(account) for account in accounts],
                 "consents": [consent.to_json() for consent in fetched.consents],
             }
-            made["result"] = {
-                "format": fetched.format,
-                "posts": count,
-                "remotes": [spec for spec in sources if remote_of(spec)],
-            }
+            made["result"] = {"format": fetched.format, "posts": count}
+            made["more"] = {"sources": [lasting(spec) for spec in sources]}
     for notice in fetched.notices:
         watch.say(notice)
     return folder
@@ -129,7 +157,8 @@ def _forget_later_stages(folder: RunFolder) -> None:
     """Take away what was made of other posts; run.json forgets it with the new record."""
     if folder.run.exists():
         folder.run.unlink()
-    for path in (folder.checkpoints, folder.adapter, folder.model):
+    exports = folder.root.glob(f"{folder.model.name}-*")
+    for path in (folder.checkpoints, folder.adapter, folder.model, *exports):
         shutil.rmtree(path, ignore_errors=True)
     shown = (folder.samples, folder.report, folder.page, folder.card)
     for path in (folder.cleaned, folder.dropped, *shown):
@@ -138,13 +167,17 @@ def _forget_later_stages(folder: RunFolder) -> None:
 
 
 def clean_posts(
-    folder: RunFolder, config: CleaningConfig, *, watch: Watch | None = None
+    folder: RunFolder,
+    config: CleaningConfig,
+    *,
+    watch: Watch | None = None,
+    tracker: Tracker | None = None,
 ) -> Cleaned:
     """Decide on every post of posts.jsonl; write cleaned.jsonl and dropped.jsonl."""
     watch = watch or Nobody()
     posts = folder.require(folder.posts)
     accounts = [Account(**row) for row in folder.read_run()["accounts"]]
-    with stage(folder, "clean", config, [posts]) as made:
+    with stage(folder, "clean", config, [posts], tracker=tracker) as made:
         with bar(watch, "Cleaning"):
             cleaned = clean(read_posts(posts), config, accounts=accounts)
             spoken = languages.shares(cleaned.selected)
@@ -157,6 +190,17 @@ def clean_posts(
             "languages": {code: round(share, 3) for code, share in spoken.items()},
         }
     return cleaned
+
+
+def card_bot(folder: RunFolder) -> Path:
+    """Write the bot's card from what its folder holds."""
+    if not folder.pulled_from:
+        folder.require(folder.posts)
+    told_of = [path for path in (folder.adapter, folder.report) if path.exists()]
+    with stage(folder, "card", None, told_of) as made:
+        card = write_card(folder)
+        made["outputs"] = [card]
+    return card
 
 
 def check_enough(folder: RunFolder, known: Sequence[str], *, watch: Watch | None = None) -> None:

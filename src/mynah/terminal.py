@@ -55,13 +55,14 @@ class TerminalWatch:
         """Move the bar."""
         if self._progress:
             self._progress.update(self._task, completed=done, note=note)
-        elif time.monotonic() - self._last > _LINE_SECONDS:
+        elif self._what and time.monotonic() - self._last > _LINE_SECONDS:
             self._last = time.monotonic()
             share = f"{done / self._total:.0%} " if self._total else ""
             self.say(f"{self._what}: {share}{note}")
 
     def end(self) -> None:
         """Take the bar away."""
+        self._what = ""
         if self._progress:
             self._progress.stop()
             self._progress = None
@@ -159,6 +160,20 @@ def confirm(question: str, flag: str) -> None:
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise SettingsError("Nothing was done.", hint=f"Answer y, or add {flag}.")
+
+
+def print_lineage(links: Sequence[Any]) -> None:
+    """Show every link of a chain, a line each: whether it holds, what it is, its hash."""
+    widths = [max(map(len, column)) for column in zip(*map(_cells, links), strict=True)]
+    for link in links:
+        style = "" if link.status == "ok" else "bold red" if link.broken else "yellow"
+        words = [cell.ljust(width) for cell, width in zip(_cells(link), widths, strict=True)]
+        out().print(Text("  ".join(words).rstrip(), style))
+
+
+def _cells(link: Any) -> tuple[str, ...]:
+    hashed = (link.sha256 or "")[:12]
+    return link.status, plain_line(link.name), link.stage, hashed, plain_line(link.why)
 
 
 def print_post(text: str, nearest: Mapping[str, Any] | None, verbose: bool) -> None:

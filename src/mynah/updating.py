@@ -9,7 +9,7 @@ from mynah.config import FetchConfig
 from mynah.errors import BotBusy, EmptySource, SettingsError
 from mynah.records import Post, post_to_json
 from mynah.run_folder import RunFolder, hash_tree, write_rows
-from mynah.sources import Fetched, Trip, read_all
+from mynah.sources import Fetched, Trip, read_all, remote_of
 from mynah.stages import counted, stage
 from mynah.waiting_room import known_posts, merged, pages_of, waiting
 from mynah.watch import Nobody, Watch
@@ -44,13 +44,14 @@ def update_posts(folder: RunFolder, config: FetchConfig, *, watch: Watch | None 
             consents = [consent.to_json() for consent in fetched.consents]
             made["top"] = {"consents": [*folder.read_run().get("consents", []), *consents]}
             made["result"] = {**record["result"], "posts": count, "new": len(new)}
+            made["more"] = {"sources": record["sources"]}
     for notice in fetched.notices:
         watch.say(notice)
     return len(new)
 
 
 def _remotes(folder: RunFolder, record: Mapping[str, Any]) -> list[str]:
-    remotes: list[str] = record["result"].get("remotes", [])
+    remotes = [spec for spec in record.get("sources", ()) if remote_of(spec)]
     if not remotes:
         raise SettingsError(
             f"The posts of '{folder.name}' came from files, which do not grow.",

@@ -50,7 +50,7 @@ VERBS = (
             _REPLACE,
             (("--prompt",), {"default": "", "help": "beginning of the ten posts"}),
         ),
-        stages=("fetch", "clean", "dataset", "train", "say", "report"),
+        stages=("fetch", "clean", "dataset", "train", "say", "report", "track"),
     ),
     Verb(
         name="fetch",
@@ -85,7 +85,7 @@ VERBS = (
             _BOT,
             (("--resume",), {"action": "store_true", "help": "go on where a training stopped"}),
         ),
-        stages=("dataset", "train"),
+        stages=("dataset", "train", "track"),
     ),
     Verb(
         name="flock",
@@ -104,7 +104,7 @@ VERBS = (
         name="report",
         help="judge the bot: what it learned, what it copies, who can tell",
         arguments=(_BOT,),
-        stages=("report", "say"),
+        stages=("report", "say", "track"),
         without=("n",),
     ),
     Verb(
@@ -185,4 +185,20 @@ VERBS = (
         stages=("hub",),
     ),
     Verb(name="list", help="show the bots in the folder"),
+    Verb(
+        name="lineage",
+        help="check the chain from the posts to the bot",
+        description="Hash every file of the chain from the posts to the bot again and compare it "
+        "with what its stage wrote down. Ends with 1 where a link is broken.",
+        arguments=(_BOT,),
+    ),
+    Verb(
+        name="dashboard",
+        help="look at the tracked runs in a browser",
+        description="Show the runs that trackio keeps, on this machine only. Ctrl-C ends it.",
+        arguments=(
+            (("--no-open",), {"action": "store_true", "help": "open no browser"}),
+            (("--port",), {"type": int, "metavar": "N", "help": "port (default: a free one)"}),
+        ),
+    ),
 )

@@ -12,7 +12,7 @@ and `rows` (records), `visit` (services: consent, patience, pages) and do not kn
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from mynah.errors import EmptySource
 from mynah.records import Account, Post
 from mynah.sources.consent import Consent
 from mynah.sources.journal import Content, Journal
-from mynah.sources.recognition import READERS, REMOTES, find, remote, remote_of
+from mynah.sources.recognition import READERS, REMOTES, find, lasting, remote, remote_of
 from mynah.sources.values import made_up_id
 from mynah.sources.visit import Known, Trip, Visit
 
@@ -30,7 +30,18 @@ _NEW_ARCHIVE = "Get a new one: x.com > Settings > Your account > Download an arc
 _NOTHING_PUBLIC = "Only what the account shows to everybody can be read."
 _NEEDS_TEXT = 'Each row needs a text: {"text": "..."} in JSON lines, a column named text in CSV.'
 
-__all__ = ["READERS", "REMOTES", "Fetched", "Known", "Trip", "read", "read_all", "remote_of"]
+__all__ = [
+    "READERS",
+    "REMOTES",
+    "Fetched",
+    "Known",
+    "Trip",
+    "lasting",
+    "read",
+    "read_all",
+    "rehash",
+    "remote_of",
+]
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,21 @@ def _until_done(posts: Iterator[Post], visit: Visit) -> Iterator[Post]:
         yield from posts
     finally:
         visit.done()
+
+
+def rehash(spec: str, config: FetchConfig) -> dict[str, str]:
+    """Read a source once more, for the SHA-256 of all that posts are read from.
+
+    An account on the network is not asked again: it has none.
+
+    Raises:
+        SourceError: it is not there any more, or not as it was.
+    """
+    if remote_of(spec):
+        return {}
+    fetched = read(spec, config)
+    deque(fetched.posts, maxlen=0)
+    return fetched.input_hashes()
 
 
 def _chained(contents: Iterable[tuple[str, Content]], journal: Journal) -> Iterator[Post]:

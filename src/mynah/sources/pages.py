@@ -15,7 +15,8 @@ from urllib.parse import urlencode
 from mynah.run_folder import now, storage_errors
 from mynah.sources.answer import Answer
 
-_HEADERS = ("content-type", "link", "etag", "last-modified")  # none that could hold a secret
+# What is read later; none of them could hold a secret.
+_HEADERS = ("content-type", "link", "x-robots-tag", "tdm-reservation", "content-signal")
 
 
 class Pages:

@@ -56,7 +56,12 @@ class Remote(Protocol):
 
 # Scheme -> module, which is imported when somebody names it. `bluesky:alice.example` is read by
 # the module that stands here.
-REMOTES: dict[str, str] = {"bluesky": "bluesky"}
+REMOTES: dict[str, str] = {
+    "bluesky": "bluesky",
+    "community": "community_api",
+    "rss": "feeds",
+    "x": "x_api",
+}
 _REMOTE = re.compile(r"([a-z]+):([^/\\].*)", re.DOTALL)
 
 
@@ -93,6 +98,15 @@ def find(spec: str, config: FetchConfig) -> tuple[Reader, Place]:
         if kind == reader.SCHEME and reader.recognises(place):
             return reader, place
     raise UnknownFormat(f"{name} is none of the formats that Mynah knows.", hint=_FORMATS)
+
+
+def lasting(spec: str) -> str:
+    """Return a spec that names the same source from any folder."""
+    if remote_of(spec):
+        return spec
+    found = _SPEC.fullmatch(spec)
+    scheme, name = (found[1], found[2]) if found else (None, spec)
+    return f"{scheme}:{_path(name).absolute()}" if scheme else str(_path(name).absolute())
 
 
 def _path(name: str) -> Path:

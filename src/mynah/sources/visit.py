@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-
-import httpx2
+from typing import TYPE_CHECKING
 
 from mynah.config import FetchConfig
 from mynah.records import Post
@@ -23,8 +23,12 @@ from mynah.sources.answer import Answer
 from mynah.sources.consent import Check, Consent, agreed
 from mynah.sources.journal import Journal
 from mynah.sources.pages import Pages
-from mynah.sources.session import Session
 from mynah.watch import Nobody, Watch
+
+if TYPE_CHECKING:  # a library of HTTP is loaded when somebody names a service
+    import httpx2
+
+    from mynah.sources.session import Session
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Visit:
     @cached_property
     def session(self) -> Session:
         """Return the session, opened when it is first used."""
+        from mynah.sources.session import Session
+
         trip = self.trip
         return Session(self.config, trip.watch, transport=trip.transport, sleep=trip.sleep)
 
@@ -93,10 +99,12 @@ class Visit:
         *,
         headers: Mapping[str, str] | None = None,
         allow: Collection[int] = (),
+        check: Callable[[Answer], None] = lambda answer: None,
     ) -> Answer:
         """Return a page of posts: the kept one, or asked for, kept and counted.
 
-        A status of `allow` comes back as it is and is not kept.
+        A status of `allow` comes back as it is and is not kept; nor is an answer that `check`
+        does not like, for services that say what is wrong in a 200.
         """
         pages = Pages(self.trip.pages, self.config.keep_hours)
         answer = pages.find(url, params or {})
@@ -104,6 +112,7 @@ class Visit:
             answer = self.get(url, params, headers=headers, allow=allow)
             if answer.status >= 400:
                 return answer
+            check(answer)
             pages.keep(url, params or {}, answer)
         self._count += 1
         self._digest.update(hashlib.sha256(answer.body).digest())
@@ -152,9 +161,12 @@ class Visit:
         return self.trip.known.get((source, author.lower()), Known())
 
     def fresh(self, posts: Iterator[Post], source: str, author: str) -> Iterator[Post]:
-        """Yield posts, which come newest first, until one that the bot has already."""
+        """Yield posts, which come newest first, until one that the bot has already.
+
+        With --max-posts no more pages are asked for than that needs.
+        """
         ids = self.known(source, author).ids
-        for post in posts:
+        for post in islice(posts, self.config.max_posts):
             if post.id in ids:
                 return
             yield post

@@ -1,0 +1,26 @@
+"""What each verb of the command line does. `verbs` has what each takes."""
+
+from mynah.commands.asking import do_quiz, do_report, do_say, do_who
+from mynah.commands.keeping import do_dashboard, do_lineage, do_list
+from mynah.commands.leaving import do_card, do_export, do_pull, do_push, do_takedown
+from mynah.commands.making import do_clean, do_fetch, do_flock, do_make, do_train
+
+__all__ = [
+    "do_card",
+    "do_clean",
+    "do_dashboard",
+    "do_export",
+    "do_fetch",
+    "do_flock",
+    "do_lineage",
+    "do_list",
+    "do_make",
+    "do_pull",
+    "do_push",
+    "do_quiz",
+    "do_report",
+    "do_say",
+    "do_takedown",
+    "do_train",
+    "do_who",
+]

@@ -1,0 +1,70 @@
+"""The verbs that look at what there is: list, lineage, dashboard."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mynah.commands.shared import bot_folder, bots_in, say_next, watch_of
+from mynah.run_folder import RunFolder
+from mynah.terminal import print_lineage
+
+Settings = dict[str, Any]
+
+
+def do_list(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah list`."""
+    rows = [_bot_row(folder) for folder in bots_in(bots)]
+    for row in [] if arguments.json else rows:
+        gain = f"{row['gain_percent']:.1f} % fewer bits" if row["gain_percent"] else "no report yet"
+        print(f"{row['bot']}  {', '.join('@' + each for each in row['accounts'])}  {gain}")
+    if not rows:
+        say_next(watch_of(arguments), f"No bot in {bots} yet.", "mynah make <archive>")
+    return {"bots": rows}
+
+
+def do_lineage(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah lineage`."""
+    from mynah.lineage import check_lineage, first_broken
+
+    folder = bot_folder(bots, arguments.bot)
+    links = check_lineage(folder)
+    broken = first_broken(links)
+    if not arguments.json:
+        print_lineage(links)
+    if broken:
+        say_next(watch_of(arguments), f"Broken at {broken.name}: {broken.why}.", broken.fix)
+    else:
+        say_next(watch_of(arguments), "The chain holds.", f"mynah say {folder.name}")
+    return {
+        "bot": folder.name,
+        "ok": broken is None,
+        "broken": broken and broken.name,
+        "links": [asdict(link) for link in links],
+    }
+
+
+def do_dashboard(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah dashboard`."""
+    from mynah.dashboard import serve_dashboard
+
+    with serve_dashboard(bots, arguments.port) as shown:
+        if arguments.json:
+            print(json.dumps({"url": shown.url, "folder": str(shown.folder)}), flush=True)
+        watch_of(arguments).say(f"The runs in {shown.folder} are at {shown.url} Ctrl-C ends this.")
+        shown.wait(browser=not arguments.no_open)
+    return {}
+
+
+def _bot_row(folder: RunFolder) -> dict[str, Any]:
+    run = folder.read_run()
+    report = run["stages"].get("report", {}).get("result", {})
+    return {
+        "bot": folder.name,
+        "accounts": [account["handle"] for account in run["accounts"]],
+        "stages": list(run["stages"]),
+        "gain_percent": (report.get("bits_per_byte") or {}).get("gain_percent"),
+    }
