@@ -20,7 +20,9 @@ from mynah.config import CleaningConfig
 from mynah.plain_text import plain
 from mynah.records import Account, Post, read_records
 
-Reason = Literal["repost", "edited", "reply", "empty", "short", "duplicate", "near-duplicate"]
+Reason = Literal[
+    "repost", "cut", "edited", "reply", "empty", "short", "duplicate", "near-duplicate"
+]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 _REPOST = re.compile(r"RT @[\w.@-]+:")
@@ -130,6 +132,8 @@ class _Judge:
         """Judge what can be judged without the plain text."""
         if is_repost(post):
             return "repost", ""
+        if post.cut:  # a bot would learn to stop in the middle
+            return "cut", ""
         if (post.author, post.id) not in self.last:
             return "edited", post.latest_id or ""
         if self.config.drop_replies and post.kind == "reply":

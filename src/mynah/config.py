@@ -87,6 +87,7 @@ class FetchConfig(Settings):
     community_archive: str = setting(
         "https://fabxmporizzqflnftavs.supabase.co", "address of the Community Archive's database"
     )
+    author: str | None = setting(None, "read only what this person wrote; needed for chats")
 
 
 @dataclass(frozen=True, kw_only=True)

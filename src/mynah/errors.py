@@ -7,6 +7,7 @@
     │   ├── BrokenSource       truncated, not JSON, not UTF-8
     │   ├── UnsafeArchive      zip bomb, `..` in a member's name
     │   ├── EmptySource        read well, but holds no post
+    │   ├── AuthorNeeded       a chat, and nobody in it is named
     │   ├── NoConsent          the account, its service or the person does not say yes
     │   └── RemoteError        a service on the network did not give posts
     │       ├── RateLimited    it asks for a longer wait than is allowed
@@ -98,6 +99,10 @@ class NoSuchAccount(RemoteError):
 
 class ServerDown(RemoteError):
     """There is no network, the service takes too long, or it has trouble of its own."""
+
+
+class AuthorNeeded(SourceError):
+    """Several people speak in a source; none of them is named."""
 
 
 class TooFewPosts(MynahError):

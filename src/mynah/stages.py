@@ -128,10 +128,15 @@ def fetch_posts(
                 "accounts": [asdict(account) for account in accounts],
                 "consents": [consent.to_json() for consent in fetched.consents],
             }
-            made["result"] = {"format": fetched.format, "posts": count}
+            made["result"] = {
+                "format": fetched.format,
+                "posts": count,
+                "skipped": fetched.skipped,
+                "found": [asdict(each) for each in fetched.found],
+            }
             made["more"] = {"sources": [lasting(spec) for spec in sources]}
-    for notice in fetched.notices:
-        watch.say(notice)
+    for sentence in (*map(str, fetched.found), *fetched.notices):
+        watch.say(sentence)
     return folder
 
 

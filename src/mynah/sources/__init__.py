@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,16 @@ from mynah.errors import EmptySource
 from mynah.records import Account, Post
 from mynah.sources.consent import Consent
 from mynah.sources.journal import Content, Journal
-from mynah.sources.recognition import READERS, REMOTES, find, lasting, remote, remote_of
+from mynah.sources.people import Choice
+from mynah.sources.recognition import (
+    CERTAIN,
+    READERS,
+    REMOTES,
+    find,
+    lasting,
+    remote,
+    remote_of,
+)
 from mynah.sources.values import made_up_id
 from mynah.sources.visit import Known, Trip, Visit
 
@@ -30,10 +39,16 @@ _NEW_ARCHIVE = "Get a new one: x.com > Settings > Your account > Download an arc
 _NOTHING_PUBLIC = "Only what the account shows to everybody can be read."
 _NEEDS_TEXT = 'Each row needs a text: {"text": "..."} in JSON lines, a column named text in CSV.'
 
+_CONSENT = (
+    "Nobody in a chat has published what they said there: make a bot of your own words, or of "
+    "somebody's who agreed."
+)
+
 __all__ = [
     "READERS",
     "REMOTES",
     "Fetched",
+    "Found",
     "Known",
     "Trip",
     "lasting",
@@ -42,6 +57,19 @@ __all__ = [
     "rehash",
     "remote_of",
 ]
+
+
+@dataclass
+class Found:
+    """What one of the sources turned out to be; the counts are whole with the last post."""
+
+    source: str  # the file's name, or the account as it was typed
+    format: str
+    sureness: str  # "for certain", "very likely", "likely", "a guess"
+    posts: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.source} is {self.format} ({self.sureness}): {self.posts:,} posts."
 
 
 @dataclass(frozen=True)
@@ -55,6 +83,7 @@ class Fetched:
     format: str  # "x-archive-2022"; several sources give "csv+x-archive-2022"
     posts: Iterator[Post]
     inputs: tuple[Path, ...]
+    found: tuple[Found, ...]  # one for each source
     _journal: Journal
 
     @property
@@ -71,6 +100,11 @@ class Fetched:
     def consents(self) -> tuple[Consent, ...]:
         """Return what accounts on the network allow; nothing for a person's own archive."""
         return tuple(self._journal.consents)
+
+    @property
+    def skipped(self) -> int:
+        """Return how many rows became no post: with the posts, they are all that was there."""
+        return self._journal.skipped
 
     def input_hashes(self) -> dict[str, str]:
         """Return the SHA-256 of every member that posts were read from, by `zip/member` or file.
@@ -105,21 +139,23 @@ def read_all(specs: Sequence[str], config: FetchConfig, trip: Trip | None = None
         SourceError: here or while iterating, always with a hint.
     """
     journal = Journal(word=config.i_have_the_right_to)
-    contents: list[tuple[str, Content]] = []
+    contents: list[tuple[Found, Content]] = []
     inputs: list[Path] = []
     for spec in specs:
         if account := remote_of(spec):
-            visit = Visit(*account, config, journal, trip or Trip())
-            contents.append((spec, _visited(visit)))
+            content = _visited(Visit(*account, config, journal, trip or Trip()))
+            contents.append((Found(spec, content.format, CERTAIN), content))
             continue
-        reader, place = find(spec, config)
-        contents.append((place.path.name, reader.read(place, journal)))
-        inputs.append(place.path)
-    posts = _once(_chained(contents, journal), journal)
+        match = find(spec, config)
+        content = match.reader.read(match.place, journal)
+        found = Found(match.place.path.name, content.format, match.sureness)
+        contents.append((found, content))
+        inputs.append(match.place.path)
+    posts = _once(_chained(contents, Choice(config.author, journal), journal), journal)
     if config.max_posts is not None:
         posts = _newest(posts, config.max_posts, journal)
     formats = "+".join(sorted({content.format for _, content in contents}))
-    return Fetched(formats, posts, tuple(inputs), journal)
+    return Fetched(formats, posts, tuple(inputs), tuple(each for each, _ in contents), journal)
 
 
 def _visited(visit: Visit) -> Content:
@@ -129,7 +165,7 @@ def _visited(visit: Visit) -> Content:
     except BaseException:
         visit.done()
         raise
-    return Content(content.format, _until_done(content.posts, visit))
+    return replace(content, posts=_until_done(content.posts, visit))
 
 
 def _until_done(posts: Iterator[Post], visit: Visit) -> Iterator[Post]:
@@ -154,32 +190,35 @@ def rehash(spec: str, config: FetchConfig) -> dict[str, str]:
     return fetched.input_hashes()
 
 
-def _chained(contents: Iterable[tuple[str, Content]], journal: Journal) -> Iterator[Post]:
-    """Yield the posts of all sources.
+def _chained(
+    contents: Sequence[tuple[Found, Content]], choice: Choice, journal: Journal
+) -> Iterator[Post]:
+    """Yield the posts of all sources, of the chosen author alone where one is named.
 
     Raises:
         EmptySource: there is none.
+        AuthorNeeded: several people speak, and none of them is named.
     """
-    empty, some = [], False
-    for name, content in contents:
-        found = False
-        for post in content.posts:
-            found = some = True
+    for found, content in contents:
+        for post in choice.of(content):
+            found.posts += 1
             yield post
-        if not found:
-            empty.append(name)
-    if not some:
+    choice.check_found()
+    empty = [found.source for found, _ in contents if not found.posts]
+    if len(empty) == len(contents):
         raise EmptySource(
             f"{' and '.join(empty) or 'No source'} holds no post.", hint=_why(contents)
         )
     for name in empty:
         journal.say(f"{name} holds no post.")
+    if any(content.chat for _, content in contents):
+        journal.say(_CONSENT)
 
 
-def _why(contents: Iterable[tuple[str, Content]]) -> str:
+def _why(contents: Sequence[tuple[Found, Content]]) -> str:
     if any(content.format.startswith("x-archive") for _, content in contents):
         return _NEW_ARCHIVE
-    return _NOTHING_PUBLIC if any(remote_of(name) for name, _ in contents) else _NEEDS_TEXT
+    return _NOTHING_PUBLIC if any(remote_of(found.source) for found, _ in contents) else _NEEDS_TEXT
 
 
 def _once(posts: Iterator[Post], journal: Journal) -> Iterator[Post]:
@@ -191,7 +230,7 @@ def _once(posts: Iterator[Post], journal: Journal) -> Iterator[Post]:
             seen[key] = mark
             yield post
         elif seen[key] == mark:
-            journal.count("post came twice and is read once", "posts came twice and are read once")
+            journal.skip("post came twice and is read once", "posts came twice and are read once")
         else:
             yield replace(post, id=made_up_id(post.author, post.id, post.text))
 
@@ -205,7 +244,7 @@ def _newest(posts: Iterator[Post], most: int, journal: Journal) -> Iterator[Post
             heapq.heappush(heap, item)
         else:
             heapq.heappushpop(heap, item)
-            journal.count(
+            journal.skip(
                 "older post was left out by --max-posts", "older posts were left out by --max-posts"
             )
     kept = sorted((item for heap in heaps.values() for item in heap), key=lambda item: item[1])

@@ -121,10 +121,8 @@ def _posts(visit: Visit, handle: str, url: str, feed: Any) -> Iterator[Post]:
     while True:
         for entry in feed["entries"]:
             yield from _post(visit, entry, handle, several, feed)
-        following = next(
-            (link.get("href") for link in feed["feed"].get("links", ()) if link["rel"] == "next"),
-            None,
-        )
+        links = feed["feed"].get("links", ())
+        following = next((as_text(link.get("href")) for link in links if link["rel"] == "next"), "")
         if not _web(following) or following in seen or len(seen) >= _MOST_PAGES:
             return
         seen.add(following)

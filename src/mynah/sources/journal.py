@@ -20,6 +20,7 @@ class Journal:
     sentences: list[str] = field(default_factory=list)
     consents: list[Consent] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    skipped: int = 0  # rows that became no post: with the posts they are all there are
 
     def account(self, account: Account) -> None:
         """Note who posts; the first word about a handle stays."""
@@ -39,6 +40,11 @@ class Journal:
         """Count something worth a sentence: `one` and `many` follow the number."""
         self.counts[one, many] += 1
 
+    def skip(self, one: str, many: str) -> None:
+        """Count a row that becomes no post."""
+        self.skipped += 1
+        self.count(one, many)
+
     def notices(self) -> tuple[str, ...]:
         """Return the sentences, the counted ones last."""
         counted = (
@@ -54,3 +60,4 @@ class Content:
 
     format: str
     posts: Iterator[Post]
+    chat: bool = False  # several people speak in it, and only one of them is to be learned from

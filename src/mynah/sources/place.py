@@ -63,6 +63,11 @@ class Guarded(io.RawIOBase):
         self._most_unpacked = max(_HARMLESS, packed * ratio) if packed is not None else most
         self._digest, self._out = hashlib.sha256(), 0
 
+    @property
+    def is_hashed(self) -> bool:
+        """Tell whether a journal waits for the hash, which comes at the end of the bytes."""
+        return self._journal is not None
+
     def readable(self) -> bool:
         """Say yes."""
         return True
@@ -217,10 +222,14 @@ class ZipPlace:
         """Open a member.
 
         Raises:
+            SourceNotFound: there is no such member.
             UnsafeArchive: it says that it is too large.
             UnknownFormat: it is encrypted.
         """
-        info, label = self._members[name], f"{self.path.name}/{name}"
+        label = f"{self.path.name}/{name}"
+        info = self._members.get(name)
+        if info is None:
+            raise SourceNotFound(f"There is no {label}.", hint=f"Look: unzip -l {self.path}")
         if info.flag_bits & 0x1:
             raise UnknownFormat(
                 f"{self.path.name} is locked with a password.",
@@ -233,6 +242,18 @@ class ZipPlace:
         with reading(label):
             raw = self._zip.open(info)
         return Guarded(raw, label, most=most, packed=packed, ratio=ratio, journal=journal)
+
+
+class MemberPlace:
+    """One member of a zip or a folder, as if it were a file of its own."""
+
+    def __init__(self, outer: Place, name: str) -> None:
+        self.path, self.names = outer.path, (name,)
+        self._outer = outer
+
+    def open(self, name: str, journal: Journal | None = None) -> Guarded:
+        """Open the member."""
+        return self._outer.open(name, journal)
 
 
 def _safe(info: zipfile.ZipInfo, path: Path) -> str:

@@ -128,9 +128,7 @@ def _posts(
             post = to_post(as_dict(entry.get("tweet", entry)), owner, "x-archive", journal)
             if post is not None:
                 yield notes.join(post)
-    if notes.unjoined:
-        verb = "long post has" if notes.unjoined == 1 else "long posts have"
-        journal.say(f"{notes.unjoined} {verb} no tweet to belong to and were left out.")
+    notes.tell_unjoined(journal)
 
 
 def _entries(place: Place, name: str, journal: Journal) -> Iterator[dict[str, Any]]:
