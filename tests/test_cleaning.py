@@ -73,6 +73,7 @@ def test_every_post_is_selected_or_dropped_with_its_reason() -> None:
             "cut": 0,
             "edited": 0,
             "reply": 0,
+            "content-warning": 0,
             "empty": 1,
             "short": 1,
             "duplicate": 1,

@@ -182,3 +182,13 @@ def test_accounts(name: str, count: int, reposts: int, replies: int) -> None:
     assert [account.handle for account in fetched.accounts] == [name]
     with gzip.open(DATA / f"accounts/{name}.jsonl.gz") as lines:
         assert [post.text for post in posts] == [json.loads(line)["text"] for line in lines]
+
+
+def test_a_mastodon_export() -> None:
+    fetched, posts = fetch("formats/mastodon_outbox/philhawksworth")
+    assert fetched.format == "mastodon-export"
+    assert Counter(post.kind for post in posts) == {"reply": 120, "post": 34, "self-reply": 8}
+    assert fetched.notices == ("26 boosts were skipped.", "1 post has no text.")  # 189 in all
+    assert not any(tag in post.text for post in posts for tag in ("</p>", "<br", "&#39;"))
+    spans = [post.text[span.start : span.end] for post in posts for span in post.spans]
+    assert len(spans) == 33 and all(span.startswith("http") for span in spans)

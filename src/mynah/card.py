@@ -34,6 +34,7 @@ _REASONS = {
     "edited": "Earlier versions of edited posts",
     "empty": "Nothing left but links",
     "duplicate": "Duplicates",
+    "content-warning": "Behind a content warning",
     "near-duplicate": "Near duplicates",
     "reply": "Replies",
 }

@@ -17,11 +17,19 @@ from typing import Any, Literal, get_args
 
 from mynah import languages, personal_data
 from mynah.config import CleaningConfig
-from mynah.plain_text import plain
+from mynah.plain_text import one_line, plain, repair
 from mynah.records import Account, Post, read_records
 
 Reason = Literal[
-    "repost", "cut", "edited", "reply", "empty", "short", "duplicate", "near-duplicate"
+    "repost",
+    "cut",
+    "edited",
+    "reply",
+    "content-warning",
+    "empty",
+    "short",
+    "duplicate",
+    "near-duplicate",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
@@ -118,7 +126,7 @@ class _Judge:
         reason, detail = self.before(post)
         if reason:
             return _drop(post, reason, detail)
-        text, found = self.without_personal_data(post.author, plain(post))
+        text, found = self.without_personal_data(post.author, self.text(post))
         reason, detail = self.after(post, text)
         if reason:
             return _drop(post, reason, detail)
@@ -138,7 +146,16 @@ class _Judge:
             return "edited", post.latest_id or ""
         if self.config.drop_replies and post.kind == "reply":
             return "reply", ""
+        if self.config.content_warnings == "drop" and post.warning:
+            return "content-warning", post.warning
         return None, ""
+
+    def text(self, post: Post) -> str:
+        """Return the plain text, below its content warning where that is kept."""
+        text = plain(post)
+        if post.warning and text and self.config.content_warnings == "keep":
+            return f"CW: {one_line(repair(post.warning))} {text}"
+        return text
 
     def after(self, post: Post, text: str) -> tuple[Reason | None, str]:
         """Judge the plain text, and remember it if it stays."""

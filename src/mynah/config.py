@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from mynah.errors import SettingsError
 
 Recipe = Literal["mynah", "huggingtweets"]
+ContentWarnings = Literal["keep", "cut", "drop"]
 Effort = Literal["quick", "normal", "best"]
 EngineName = Literal["auto", "torch", "llama"]
 TrackerName = Literal["trackio", "wandb", "none"]
@@ -98,6 +99,9 @@ class CleaningConfig(Settings):
         3, "fewest words of a post, links, mentions and hashtags not counted", least=0
     )
     drop_replies: bool = setting(False, "leave out replies to other people")
+    content_warnings: ContentWarnings = setting(
+        "keep", "of posts behind a content warning: keep it in front, cut it off, or drop the post"
+    )
     keep_duplicates: bool = setting(False, "keep posts that repeat an earlier one")
     pii: bool | None = setting(
         None, "replace e-mails, phone numbers, IBANs, IPs (default: on for one's own archive)"

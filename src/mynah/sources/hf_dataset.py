@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mynah.errors import ExtraMissing, SourceError, SourceNotFound, UnknownFormat
+from mynah.sources.guarded import Guarded
 from mynah.sources.journal import Content, Journal
-from mynah.sources.place import Guarded, Place
+from mynah.sources.place import Place
 from mynah.sources.rows import TEXT, Rows
 
 SCHEME = "hf"

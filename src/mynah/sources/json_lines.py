@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from mynah.errors import BrokenSource
+from mynah.sources.guarded import AGAIN
 from mynah.sources.journal import Content, Journal
 from mynah.sources.parsing import array_entries, lines, outline
-from mynah.sources.place import AGAIN, Place, first_line, stem
+from mynah.sources.place import Place, first_line, stem
 from mynah.sources.rows import TEXT, Rows
 from mynah.sources.values import as_text
 

@@ -12,7 +12,8 @@ from itertools import islice
 from typing import Any
 
 from mynah.errors import BrokenSource
-from mynah.sources.place import AGAIN, Guarded, Place
+from mynah.sources.guarded import AGAIN, Guarded
+from mynah.sources.place import Place
 
 _CHUNK = 1 << 18
 _LONGEST = 32 << 20  # characters of one entry or line; none real comes near
@@ -194,6 +195,19 @@ def outline(place: Place, into: Collection[str] = ()) -> dict[str, Any]:
             for path, value in islice(_members(window, "", frozenset(into)), _OUTLINED):
                 found.setdefault(path, value)
     return found
+
+
+def listed(stream: Guarded, key: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a list that a JSON object holds, closing the stream.
+
+    A key that is there twice is read twice: one may be empty, as in exports of Mastodon 4.
+
+    Raises:
+        BrokenSource: as `array_entries`.
+    """
+    for path, value in members(stream):
+        if path == key and isinstance(value, dict):
+            yield value
 
 
 def one_object(stream: Guarded) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from mynah.sources import (
     grailbird,
     hf_dataset,
     json_lines,
+    mastodon_export,
     reddit,
     telegram,
     text_file,
@@ -25,19 +26,20 @@ from mynah.sources import (
     whatsapp,
     x_archive,
 )
+from mynah.sources.guarded import AGAIN
 from mynah.sources.hf_dataset import DatasetPlace
 from mynah.sources.journal import Content, Journal
 from mynah.sources.parsing import not_utf8
-from mynah.sources.place import AGAIN, FilePlace, MemberPlace, Place, head, place_at
+from mynah.sources.place import FilePlace, MemberPlace, Place, head, place_at
 from mynah.sources.visit import Visit
 
 _SPEC = re.compile(r"(?:(archive|file|hf):)?(.*)", re.DOTALL)
 _FORMATS = (
     "Mynah reads X archives (zip or folder), Twitter archives of 2012-2018, Community Archive's "
-    "archive.json, tweets saved by snscrape, twint, tweepy or twarc, Bluesky's CAR files, Reddit's "
-    "data request (zip), chats of Telegram (result.json), WhatsApp (.txt or zip) and Discord "
-    "(DiscordChatExporter's JSON), JSON lines with a text each, CSV with a column named text, .txt "
-    "with one post a line."
+    "archive.json, tweets saved by snscrape, twint, tweepy or twarc, Mastodon's exports "
+    "(outbox.json, tar.gz or zip), Bluesky's CAR files, Reddit's data request (zip), chats of "
+    "Telegram (result.json), WhatsApp (.txt or zip) and Discord (DiscordChatExporter's JSON), JSON "
+    "lines with a text each, CSV with a column named text, .txt with one post a line."
 )
 _TEXTS = re.compile(r"(?!__MACOSX/).*\.(?:jsonl?|ndjson|csv|tsv|txt)", re.IGNORECASE | re.DOTALL)
 _MOST_TEXTS = 50  # files of an archive that are looked into
@@ -50,7 +52,7 @@ _PACKED = (b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 class Reader(Protocol):
     """What a module of this package offers to be a source."""
 
-    SCHEME: str  # "archive" for zips and folders, "file" for single files, "hf" for datasets
+    SCHEME: str  # "archive" for zips, tars and folders, "file", "any" for both, "hf" for datasets
 
     def recognises(self, place: Place) -> float:
         """Tell from names or the first bytes how surely this reader reads the place, 0 to 1."""
@@ -63,6 +65,7 @@ class Reader(Protocol):
 READERS: tuple[Reader, ...] = (
     x_archive,
     grailbird,
+    mastodon_export,
     bluesky_car,
     reddit,
     telegram,
@@ -89,6 +92,7 @@ class Remote(Protocol):
 REMOTES: dict[str, str] = {
     "bluesky": "bluesky",
     "community": "community_api",
+    "mastodon": "mastodon",
     "rss": "feeds",
     "x": "x_api",
 }
@@ -136,7 +140,7 @@ def find(spec: str, config: FetchConfig) -> Match:
         return Match(hf_dataset, DatasetPlace(Path(name)), 1.0)
     place = place_at(_path(name), config)
     kind = "file" if isinstance(place, FilePlace) else "archive"
-    if scheme not in (None, kind):
+    if scheme == "archive" and kind == "file":  # a zip is a file as well
         raise UnknownFormat(f"{name} is no {scheme}.", hint=f"Run: mynah fetch {kind}:{name}")
     if kind == "file" and not bluesky_car.recognises(place):
         _refuse_binary(place)
@@ -149,7 +153,7 @@ def find(spec: str, config: FetchConfig) -> Match:
 def _surest(place: Place, kind: str) -> Match | None:
     best = None
     for reader in READERS:
-        sure = float(reader.recognises(place)) if kind == reader.SCHEME else 0.0
+        sure = float(reader.recognises(place)) if reader.SCHEME in (kind, "any") else 0.0
         if sure > (best.sure if best else 0.0):
             best = Match(reader, place, sure)
     return best
@@ -201,7 +205,7 @@ def _refuse_binary(place: Place) -> None:
     start, name = head(place), place.path.name
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise not_utf8(name)
-    if start.startswith(_PACKED) or start[257:262] == b"ustar":
+    if start.startswith(_PACKED):
         raise UnknownFormat(
             f"{name} is packed in another way than zip.",
             hint="Unpack it and name the folder: mynah fetch <folder>",

@@ -106,6 +106,7 @@ class Rows:
             spans=_spans(row, text),
             latest_id=as_text(row.get("latest_id")) or None,
             cut=kind != "repost" and _is_cut(row, text),
+            warning=as_text(row.get("warning")) or None,
         )
 
     def _id(self, row: Mapping[str, Any], author: str, time: str, text: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from mynah.errors import BrokenSource
+from mynah.sources.guarded import AGAIN, Guarded
 from mynah.sources.parsing import lines
-from mynah.sources.place import AGAIN, Guarded
 from mynah.sources.rows import COLUMNS, ID, TEXT
 
 _DELIMITERS = ",;\t"
