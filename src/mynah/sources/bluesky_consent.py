@@ -11,6 +11,7 @@ All of it is in the account's own repository, so a server and a CAR file tell th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from mynah.sources.bluesky_records import POSTS
@@ -29,6 +30,13 @@ _INTENT = "syntheticContentGeneration"
 
 def checks(profile: dict[str, Any], records: Records) -> Iterator[Check]:
     """Yield what was looked at; a denial is about anybody, so also about this."""
+    yield from label_checks(profile)
+    yield from _preferences(list(records(PREFERENCES)))
+    yield _intent(dict(records(INTENTS)))
+
+
+def label_checks(profile: dict[str, Any]) -> Iterator[Check]:
+    """Yield what the profile's own labels say."""
     labels = _labels(profile)
     hidden = _HIDDEN in labels
     yield Check(
@@ -36,12 +44,15 @@ def checks(profile: dict[str, Any], records: Records) -> Iterator[Check]:
         answer="set: only for people who are logged in" if hidden else "not set",
         verdict="denies" if hidden else "allows",
     )
-    yield from _preferences(list(records(PREFERENCES)))
-    yield _intent(dict(records(INTENTS)))
     if "bot" in labels:
         yield Check(
             what="label bot", answer="set: a program writes here, no person", verdict="warns"
         )
+
+
+def of_a_file(check: Check) -> Check:
+    """Let the person's word overrule a denial in a file: whoever denied may be the one who asks."""
+    return replace(check, verdict="needs-word") if check.verdict == "denies" else check
 
 
 def _labels(profile: dict[str, Any]) -> set[str]:
