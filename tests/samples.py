@@ -85,7 +85,7 @@ def samples(count: int = 4) -> Iterator[Sample]:
     yield from (own_lines(count), own_list(count), own_table(count), own_text(count))
     yield from (mastodon(count), mastodon_outbox(count), mastodon_statuses(count))
     yield dataset(count)
-    yield from (bluesky(count), mastodon(count), mastodon_zip(count))
+    yield bluesky(count)
 
 
 def x_archive(count: int) -> Sample:
@@ -491,34 +491,3 @@ def bluesky(count: int) -> Sample:
     records = {f"{car_files.POSTS}/3k{n:011}": record for n, record in enumerate(said)}
     name = f"{ME}.car"
     return Sample("bluesky_car", name, {name: car_files.account(records)}, count, count + 1)
-
-
-def outbox(count: int) -> bytes:
-    """Return an outbox: public posts, one to followers, a boost."""
-    me, public = f"https://tide.example/users/{ME}", "https://www.w3.org/ns/activitystreams#Public"
-    items: list[dict[str, Any]] = []
-    for number in range(count + 1):
-        said = f"<p>{text(number).replace('&', '&amp;')}</p>"
-        note_ = {"id": f"{me}/statuses/{number}", "type": "Note", "content": said, "to": [public]}
-        note_ |= {"published": iso(number), "summary": None, "inReplyTo": None, "cc": [], "tag": []}
-        if number == count:
-            note_["to"] = [f"{me}/followers"]
-        item = {"type": "Create", "actor": me, "published": iso(number), "object": note_}
-        items.append(item | {"to": note_["to"], "cc": []})
-    items.append({"type": "Announce", "actor": me, "object": "https://gull.example/1"})
-    value = {"@context": "https://www.w3.org/ns/activitystreams", "type": "OrderedCollection"}
-    return json.dumps(value | {"totalItems": len(items), "orderedItems": items}).encode()
-
-
-def mastodon(count: int) -> Sample:
-    """Return an outbox alone."""
-    return Sample(
-        "mastodon_export", "outbox.json", {"outbox.json": outbox(count)}, count, count + 2
-    )
-
-
-def mastodon_zip(count: int) -> Sample:
-    """Return Mastodon's export in a zip."""
-    actor = {"id": f"https://tide.example/users/{ME}", "preferredUsername": ME, "name": NAME}
-    files = {"outbox.json": outbox(count), "actor.json": json.dumps(actor).encode()}
-    return Sample("mastodon_export", "archive.zip", files, count, count + 2)
