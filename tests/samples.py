@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import car_files
 import fediverse
 from archives import MY_ID, builder, note, tweet, x_files, ytd
 
@@ -84,6 +85,7 @@ def samples(count: int = 4) -> Iterator[Sample]:
     yield from (own_lines(count), own_list(count), own_table(count), own_text(count))
     yield from (mastodon(count), mastodon_outbox(count), mastodon_statuses(count))
     yield dataset(count)
+    yield bluesky(count)
 
 
 def x_archive(count: int) -> Sample:
@@ -480,3 +482,12 @@ def own_text(count: int) -> Sample:
 def dataset(count: int) -> Sample:
     """Return the rows of a dataset: the one file of its folder."""
     return lines_file("hf_dataset", "rows.jsonl", own_rows(count))
+
+
+def bluesky(count: int) -> Sample:
+    """Return a Bluesky account as one file, with a picture that says nothing."""
+    said = [car_files.post(text(n), createdAt=iso(n)) for n in range(count)]
+    said.append(car_files.post(""))
+    records = {f"{car_files.POSTS}/3k{n:011}": record for n, record in enumerate(said)}
+    name = f"{ME}.car"
+    return Sample("bluesky_car", name, {name: car_files.account(records)}, count, count + 1)

@@ -18,6 +18,7 @@ from mynah.errors import SourceNotFound, UnknownFormat, UnsafeArchive
 from mynah.sources.guarded import HARMLESS, Guarded, check_size, reading
 from mynah.sources.journal import Journal
 
+AVATARS = "profile_media"
 _MOST_NAMES = 100_000  # a folder with more files than this is no archive
 _CHUNK = 1 << 18
 _DEPTH = 4  # wrapper/data/js/tweets
@@ -79,7 +80,7 @@ def _opened(path: Path, config: FetchConfig, most: float, journal: Journal | Non
 
 
 class FolderPlace:
-    """A folder; media folders and hidden ones are not looked into."""
+    """A folder; hidden folders and those of media are not looked into, but for the avatar's."""
 
     def __init__(self, path: Path, config: FetchConfig, depth: int = _DEPTH) -> None:
         self.path = path
@@ -101,7 +102,7 @@ def _walk(root: Path, depth: int) -> Iterator[str]:
         inside = Path(folder).relative_to(root)
         deep = len(inside.parts) >= depth
         folders[:] = [] if deep else [n for n in folders if not n.startswith(".")]
-        folders[:] = [name for name in folders if not name.endswith("_media")]
+        folders[:] = [n for n in folders if n == AVATARS or not n.endswith("_media")]
         found += len(files)
         if found > _MOST_NAMES:
             raise _no_archive(root)
