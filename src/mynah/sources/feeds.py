@@ -137,7 +137,7 @@ def _next(feed: Any) -> str:
 def _post(visit: Visit, entry: Any, handle: str, several: bool, feed: Any) -> Iterator[Post]:
     text = _text(entry)
     if not text:
-        visit.journal.count("entry has no text", "entries have no text")
+        visit.journal.skip("entry has no text", "entries have no text")
         return
     author = _slug(as_text(entry.get("author"))) if several else ""
     if author:
