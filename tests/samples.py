@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import car_files
+import fediverse
 from archives import MY_ID, builder, note, tweet, x_files, ytd
 
 ME, NAME, OTHER = "tidekeeper", "Tide Keeper", "Gull Seven"
@@ -82,8 +83,9 @@ def samples(count: int = 4) -> Iterator[Sample]:
     yield from (telegram(count), telegram_account(count), discord(count))
     yield from (whatsapp_android(count), whatsapp_ios(count), whatsapp_american(count))
     yield from (own_lines(count), own_list(count), own_table(count), own_text(count))
+    yield from (mastodon(count), mastodon_outbox(count), mastodon_statuses(count))
     yield dataset(count)
-    yield from (bluesky(count), mastodon(count), mastodon_zip(count))
+    yield bluesky(count)
 
 
 def x_archive(count: int) -> Sample:
@@ -114,6 +116,47 @@ def grailbird(count: int) -> Sample:
     details = b'var user_details = {"screen_name":"tidekeeper","full_name":"Tide Keeper","id":"42"}'
     files = {"data/js/user_details.js": details, "data/js/tweets/2023_01.js": month}
     return Sample("grailbird", "old.zip", files, count, count)
+
+
+def mastodon(count: int) -> Sample:
+    """Return a Mastodon export, with a boost and a post for followers."""
+    outbox = mastodon_outbox(count)
+    return Sample(
+        "mastodon_export", "masto.zip", fediverse.export(*toots(count)), count, outbox.rows
+    )
+
+
+def mastodon_outbox(count: int) -> Sample:
+    """Return the outbox alone."""
+    files = {"outbox.json": fediverse.outbox(*toots(count))}
+    return Sample("mastodon_export", "outbox.json", files, count, count + 2)
+
+
+def mastodon_statuses(count: int) -> Sample:
+    """Return what the API gave, with an unlisted post and one of somebody else."""
+    account = {
+        "id": "7",
+        "username": "buoy",
+        "url": "https://sea.example/@buoy",
+        "indexable": True,
+    }
+    rows = [fediverse.status(n, fediverse.content(text(n)), account=account) for n in range(count)]
+    other = fediverse.status(98, account=account | {"id": "8"})
+    rows += [fediverse.status(99, account=account, visibility="unlisted"), other]
+    files = {"saved.json": json.dumps(rows, indent=1).encode()}
+    return Sample("mastodon_statuses", "saved.json", files, count, count + 2)
+
+
+def toots(count: int) -> Iterator[dict[str, Any]]:
+    """Yield posts in HTML, the first to somebody, and two entries that are none."""
+    shown, tag = fediverse.mention("coral", "reef.example")
+    for number in range(count):
+        body = f"<p>{shown} hello</p>" if not number else ""
+        body += fediverse.content(text(number)) + f"<p>{fediverse.link('https://tide.example')}</p>"
+        at = {"published": iso(number), "tag": [tag], "summary": "tides" if number % 2 else None}
+        yield fediverse.note(number + 1, body, **at)
+    yield fediverse.boost(count + 1)
+    yield fediverse.note(count + 2, to=[f"{fediverse.ME}/followers"], cc=[])
 
 
 def reddit(count: int) -> Sample:
@@ -448,34 +491,3 @@ def bluesky(count: int) -> Sample:
     records = {f"{car_files.POSTS}/3k{n:011}": record for n, record in enumerate(said)}
     name = f"{ME}.car"
     return Sample("bluesky_car", name, {name: car_files.account(records)}, count, count + 1)
-
-
-def outbox(count: int) -> bytes:
-    """Return an outbox: public posts, one to followers, a boost."""
-    me, public = f"https://tide.example/users/{ME}", "https://www.w3.org/ns/activitystreams#Public"
-    items: list[dict[str, Any]] = []
-    for number in range(count + 1):
-        said = f"<p>{text(number).replace('&', '&amp;')}</p>"
-        note_ = {"id": f"{me}/statuses/{number}", "type": "Note", "content": said, "to": [public]}
-        note_ |= {"published": iso(number), "summary": None, "inReplyTo": None, "cc": [], "tag": []}
-        if number == count:
-            note_["to"] = [f"{me}/followers"]
-        item = {"type": "Create", "actor": me, "published": iso(number), "object": note_}
-        items.append(item | {"to": note_["to"], "cc": []})
-    items.append({"type": "Announce", "actor": me, "object": "https://gull.example/1"})
-    value = {"@context": "https://www.w3.org/ns/activitystreams", "type": "OrderedCollection"}
-    return json.dumps(value | {"totalItems": len(items), "orderedItems": items}).encode()
-
-
-def mastodon(count: int) -> Sample:
-    """Return an outbox alone."""
-    return Sample(
-        "mastodon_export", "outbox.json", {"outbox.json": outbox(count)}, count, count + 2
-    )
-
-
-def mastodon_zip(count: int) -> Sample:
-    """Return Mastodon's export in a zip."""
-    actor = {"id": f"https://tide.example/users/{ME}", "preferredUsername": ME, "name": NAME}
-    files = {"outbox.json": outbox(count), "actor.json": json.dumps(actor).encode()}
-    return Sample("mastodon_export", "archive.zip", files, count, count + 2)

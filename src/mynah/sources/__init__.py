@@ -93,6 +93,11 @@ class Fetched:
         return tuple(self._journal.accounts.values())
 
     @property
+    def avatars(self) -> dict[str, bytes]:
+        """Return the picture of each account that came with one, by handle, not looked at yet."""
+        return dict(self._journal.avatars)
+
+    @property
     def notices(self) -> tuple[str, ...]:
         """Return sentences that the person should read."""
         return self._journal.notices()
