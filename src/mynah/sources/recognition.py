@@ -43,8 +43,10 @@ _FORMATS = (
     "(DiscordChatExporter's JSON), JSON lines with a text each, CSV with a column named text, .txt "
     "with one post a line."
 )
-_TEXTS = re.compile(r"(?!__MACOSX/).*\.(?:jsonl?|ndjson|csv|tsv|txt)", re.IGNORECASE | re.DOTALL)
-_MOST_TEXTS = 50  # files of an archive that are looked into
+_FILES = re.compile(
+    r"(?!__MACOSX/).*\.(?:car|jsonl?|ndjson|csv|tsv|txt)", re.IGNORECASE | re.DOTALL
+)
+_MOST_FILES = 50  # files of an archive that are looked into
 _LIKELY = 0.5
 CERTAIN = "for certain"  # where the person has named the kind of source
 _WORDS = ((0.95, CERTAIN), (0.7, "very likely"), (_LIKELY, "likely"), (0.0, "a guess"))
@@ -168,7 +170,7 @@ def _inside(place: Place) -> Match | None:
     Raises:
         UnknownFormat: there are several.
     """
-    names = [name for name in place.names if _TEXTS.fullmatch(name)][:_MOST_TEXTS]
+    names = [name for name in place.names if _FILES.fullmatch(name)][:_MOST_FILES]
     matches = [_surest(MemberPlace(place, name), "file") for name in names]
     likely = sorted(
         (match for match in matches if match and match.sure >= _LIKELY), key=lambda m: -m.sure
