@@ -174,7 +174,7 @@ def display_names(accounts: Sequence[Json]) -> list[str]:
 
 def shown_samples(samples: Iterable[Json]) -> list[str]:
     """Return the first few posts that copy nobody."""
-    texts = (plain(row["text"]) for row in samples if not _copies(row))
+    texts = (plain(row["text"]) for row in samples if not copies(row))
     return [text for text in texts if text][:SHOWN]
 
 
@@ -346,7 +346,7 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f} %"
 
 
-def _copies(sample: Json) -> bool:
+def copies(sample: Json) -> bool:
     """Tell whether a sample repeats a real post, by the limits that `say` draws again at."""
     nearest, limits = sample.get("nearest"), GenerationConfig()
     if nearest is None:

@@ -239,6 +239,19 @@ class ExportConfig(Settings):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShareConfig(Settings):
+    """How a post is shown as a picture."""
+
+    post: int | None = setting(
+        None, "which of the posts said last (default: the first that repeats no real one)", least=1
+    )
+    initials: bool = setting(False, "show no avatar, even where the archive had one")
+    url: str | None = setting(
+        None, "address of the folder where the page will stand, as https://me.example/bot/"
+    )
+
+
 # One look at many voices, none of them twice; no voice is more than a part of it.
 _FLOCK_POSTS, _FLOCK_EPOCHS = 500, 1.0
 
@@ -283,6 +296,7 @@ STAGES: dict[str, type[Any]] = {
     "quiz": QuizConfig,
     "who": WhoConfig,
     "track": TrackingConfig,
+    "share": ShareConfig,
     "export": ExportConfig,
     "push": PushConfig,
     "hub": HubConfig,

@@ -25,6 +25,7 @@
     ├── TrainingStopped        Ctrl-C: what was learned so far is saved
     ├── SettingsError          an unknown key, a value out of range
     ├── StorageError           disk full, folder not writable
+    ├── ShareError             a share image that cannot be made
     ├── HubError               the Hugging Face Hub did not do what was asked
     │   ├── NotLoggedIn        no login, or one that the Hub does not take
     │   ├── NotAllowed         a login without the right to do this
@@ -147,6 +148,10 @@ class SettingsError(MynahError):
 
 class StorageError(MynahError):
     """The disk is full or the folder cannot be written."""
+
+
+class ShareError(MynahError):
+    """A share image cannot be made."""
 
 
 class HubError(MynahError):

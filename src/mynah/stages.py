@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mynah import __version__, languages
+from mynah.avatars import keep_avatars
 from mynah.card import write_card
 from mynah.chronicle import tell
 from mynah.cleaning import Cleaned, clean, cleaned_to_json, dropped_to_json
@@ -123,6 +124,7 @@ def fetch_posts(
             _forget_later_stages(folder)
             made["inputs"] = fetched.input_hashes()
             made["outputs"] = [folder.posts]
+            keep_avatars(folder.avatars, fetched.avatars)
             made["top"] = {
                 "name": folder.name,
                 "accounts": [asdict(account) for account in accounts],
@@ -165,10 +167,10 @@ def _forget_later_stages(folder: RunFolder) -> None:
     exports = folder.root.glob(f"{folder.model.name}-*")
     for path in (folder.checkpoints, folder.adapter, folder.model, *exports):
         shutil.rmtree(path, ignore_errors=True)
-    shown = (folder.samples, folder.report, folder.page, folder.card)
-    for path in (folder.cleaned, folder.dropped, *shown):
+    shown = (folder.samples, folder.report, folder.page, folder.quiz, folder.card)
+    pictures = (folder.preview, folder.preview_page)
+    for path in (folder.cleaned, folder.dropped, *shown, *pictures):
         path.unlink(missing_ok=True)
-    folder.quiz.unlink(missing_ok=True)
 
 
 def clean_posts(

@@ -144,6 +144,15 @@ VERBS = (
     ),
     Verb(name="card", help="write the model card", arguments=(_BOT,)),
     Verb(
+        name="share",
+        help="draw a post of the bot as a picture, and a page for it",
+        description="Draw one of the posts that the bot said last as preview.png, marked as "
+        "machine-made, and write preview.html, a page that shows it and that sites read when "
+        "somebody links to it. Nothing is sent anywhere.",
+        arguments=(_BOT,),
+        stages=("share",),
+    ),
+    Verb(
         name="export",
         help="write the bot in a format that other programs read",
         arguments=(_BOT,),

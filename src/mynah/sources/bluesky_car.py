@@ -16,9 +16,9 @@ import libipld
 
 from mynah.errors import BrokenSource
 from mynah.records import Post
-from mynah.sources.bluesky_consent import checks, of_a_file
+from mynah.sources.bluesky_consent import checks
 from mynah.sources.bluesky_records import POSTS, PROFILE, Owner, to_account, to_post
-from mynah.sources.consent import agreed
+from mynah.sources.consent import agreed, of_a_file
 from mynah.sources.journal import Content, Journal
 from mynah.sources.place import Place, head, stem
 from mynah.sources.values import as_dict, as_list, as_text

@@ -11,7 +11,6 @@ All of it is in the account's own repository, so a server and a CAR file tell th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from mynah.sources.bluesky_records import POSTS
@@ -48,11 +47,6 @@ def label_checks(profile: dict[str, Any]) -> Iterator[Check]:
         yield Check(
             what="label bot", answer="set: a program writes here, no person", verdict="warns"
         )
-
-
-def of_a_file(check: Check) -> Check:
-    """Let the person's word overrule a denial in a file: whoever denied may be the one who asks."""
-    return replace(check, verdict="needs-word") if check.verdict == "denies" else check
 
 
 def _labels(profile: dict[str, Any]) -> set[str]:

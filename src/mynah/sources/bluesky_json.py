@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mynah.records import Post
-from mynah.sources.bluesky_consent import label_checks, of_a_file
+from mynah.sources.bluesky_consent import label_checks
 from mynah.sources.bluesky_records import POSTS, Owner, to_account, to_post
-from mynah.sources.consent import agreed
+from mynah.sources.consent import agreed, of_a_file
 from mynah.sources.journal import Content, Journal
 from mynah.sources.parsing import objects, outline
 from mynah.sources.place import Place, stem

@@ -121,18 +121,25 @@ def _posts(visit: Visit, handle: str, url: str, feed: Any) -> Iterator[Post]:
     while True:
         for entry in feed["entries"]:
             yield from _post(visit, entry, handle, several, feed)
-        links = feed["feed"].get("links", ())
-        following = next((as_text(link.get("href")) for link in links if link["rel"] == "next"), "")
-        if not _web(following) or following in seen or len(seen) >= _MOST_PAGES:
+        following = _next(feed)
+        same_site = urlsplit(following).netloc == urlsplit(url).netloc
+        if not same_site or following in seen or len(seen) >= _MOST_PAGES:
             return
         seen.add(following)
         feed = _parsed(visit.page(following))
 
 
+def _next(feed: Any) -> str:
+    """Return the address of the page with older entries, "" where there is none."""
+    links = feed["feed"].get("links", ())
+    found = (_web(link.get("href")) for link in links if link.get("rel") == "next")
+    return next(filter(None, found), "")
+
+
 def _post(visit: Visit, entry: Any, handle: str, several: bool, feed: Any) -> Iterator[Post]:
     text = _text(entry)
     if not text:
-        visit.journal.count("entry has no text", "entries have no text")
+        visit.journal.skip("entry has no text", "entries have no text")
         return
     author = _slug(as_text(entry.get("author"))) if several else ""
     if author:

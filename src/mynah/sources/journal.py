@@ -16,6 +16,7 @@ class Journal:
 
     word: bool = False  # the person has said that they may use the posts
     accounts: dict[str, Account] = field(default_factory=dict)  # by handle, in order of appearance
+    avatars: dict[str, bytes] = field(default_factory=dict)  # by handle, as they came
     hashes: dict[str, str] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
     consents: list[Consent] = field(default_factory=list)

@@ -20,6 +20,7 @@ from mynah.sources import (
     hf_dataset,
     json_lines,
     mastodon_export,
+    mastodon_statuses,
     reddit,
     telegram,
     text_file,
@@ -43,10 +44,8 @@ _FORMATS = (
     "(DiscordChatExporter's JSON), JSON lines with a text each, CSV with a column named text, .txt "
     "with one post a line."
 )
-_FILES = re.compile(
-    r"(?!__MACOSX/).*\.(?:car|jsonl?|ndjson|csv|tsv|txt)", re.IGNORECASE | re.DOTALL
-)
-_MOST_FILES = 50  # files of an archive that are looked into
+_TEXTS = re.compile(r"(?is)(?!__MACOSX/).*\.(?:jsonl?|ndjson|csv|tsv|txt|car)")
+_MOST_TEXTS = 50  # files of an archive that are looked into
 _LIKELY = 0.5
 CERTAIN = "for certain"  # where the person has named the kind of source
 _WORDS = ((0.95, CERTAIN), (0.7, "very likely"), (_LIKELY, "likely"), (0.0, "a guess"))
@@ -70,6 +69,7 @@ READERS: tuple[Reader, ...] = (
     x_archive,
     grailbird,
     mastodon_export,
+    mastodon_statuses,
     bluesky_car,
     bluesky_json,
     reddit,
@@ -161,6 +161,8 @@ def _surest(place: Place, kind: str) -> Match | None:
         sure = float(reader.recognises(place)) if reader.SCHEME in (kind, "any") else 0.0
         if sure > (best.sure if best else 0.0):
             best = Match(reader, place, sure)
+        if sure >= 1:
+            break
     return best
 
 
@@ -170,7 +172,7 @@ def _inside(place: Place) -> Match | None:
     Raises:
         UnknownFormat: there are several.
     """
-    names = [name for name in place.names if _FILES.fullmatch(name)][:_MOST_FILES]
+    names = [name for name in place.names if _TEXTS.fullmatch(name)][:_MOST_TEXTS]
     matches = [_surest(MemberPlace(place, name), "file") for name in names]
     likely = sorted(
         (match for match in matches if match and match.sure >= _LIKELY), key=lambda m: -m.sure
