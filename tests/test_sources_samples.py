@@ -93,6 +93,7 @@ def test_an_unknown_file_is_told_which_formats_exist(tmp_path: Path) -> None:
 
 ROWS = [  # one for each row of the table in docs/formats.md
     *(samples.snscrape, samples.twint, samples.tweepy, samples.twarc, samples.community),
+    samples.bluesky_feed,
     *(samples.telegram, samples.whatsapp_ios, samples.discord, samples.reddit, samples.dataset),
 ]
 
