@@ -63,6 +63,23 @@ def boost(id_: int) -> dict[str, Any]:
     }
 
 
+def status(id_: int, body: str = "<p>The bell rang twice.</p>", **fields: Any) -> dict[str, Any]:
+    """Return a public post as the API gives it."""
+    return {
+        "id": str(id_),
+        "created_at": f"2024-01-01T00:{id_ // 60 % 60:02}:{id_ % 60:02}.000Z",
+        "visibility": "public",
+        "content": body,
+        "spoiler_text": "",
+        "language": "en",
+        "in_reply_to_id": None,
+        "in_reply_to_account_id": None,
+        "reblog": None,
+        "mentions": [],
+        "url": f"https://sea.example/@buoy/{id_}",
+    } | fields
+
+
 def mention(name: str, host: str) -> tuple[str, dict[str, str]]:
     """Return a mention's HTML and its tag; they give two addresses of one profile."""
     shown = (

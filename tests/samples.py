@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import car_files
+import fediverse
 from archives import MY_ID, builder, note, tweet, x_files, ytd
 
 ME, NAME, OTHER = "tidekeeper", "Tide Keeper", "Gull Seven"
@@ -78,10 +80,45 @@ def samples(count: int = 4) -> Iterator[Sample]:
     yield from (x_archive(count), grailbird(count), reddit(count), community(count))
     yield from (snscrape(count), snscrape_json(count), twint(count), twint_json(count))
     yield from (tweepy(count), tweepy_compat(count), twarc(count), twarc_flat(count), page(count))
+    yield from (bluesky_records(count), bluesky_feed(count))
     yield from (telegram(count), telegram_account(count), discord(count))
     yield from (whatsapp_android(count), whatsapp_ios(count), whatsapp_american(count))
     yield from (own_lines(count), own_list(count), own_table(count), own_text(count))
+    yield from (mastodon(count), mastodon_outbox(count), mastodon_statuses(count))
     yield dataset(count)
+    yield bluesky(count)
+
+
+def bluesky_post(number: int) -> dict[str, Any]:
+    """Return the record of a post."""
+    return car_files.post(text(number), createdAt=iso(number), langs=["en"])
+
+
+def bluesky_address(number: int, did: str = car_files.DID) -> str:
+    """Return where a post is."""
+    return f"at://{did}/{car_files.POSTS}/3k{number:011}"
+
+
+def bluesky_records(count: int) -> Sample:
+    """Return two pages of an account's records, the second without any."""
+    rows = [{"uri": bluesky_address(n), "cid": "b", "value": bluesky_post(n)} for n in range(count)]
+    pages = [{"body": {"records": rows, "cursor": "3k"}, "code": 200}, {"body": {"records": []}}]
+    return json_file("bluesky_json", "records.json", pages, count, count)
+
+
+def bluesky_feed(count: int) -> Sample:
+    """Return a page of an account's feed, with a repost."""
+    author = {"did": car_files.DID, "handle": "tide.example", "displayName": NAME, "labels": []}
+    feed: list[dict[str, Any]] = [
+        {"post": {"uri": bluesky_address(n), "author": author, "record": bluesky_post(n)}}
+        for n in range(count)
+    ]
+    other = {"did": "did:plc:other", "handle": "gull.example"}
+    theirs = {"uri": bluesky_address(9, "did:plc:other"), "author": other}
+    theirs["record"] = car_files.post("Someone else's words.")
+    feed.append({"post": theirs, "reason": {"$type": "app.bsky.feed.defs#reasonRepost"}})
+    value = {"cursor": "3k", "feed": feed}
+    return json_file("bluesky_json", "feed.json", value, count, count + 1)
 
 
 def x_archive(count: int) -> Sample:
@@ -112,6 +149,47 @@ def grailbird(count: int) -> Sample:
     details = b'var user_details = {"screen_name":"tidekeeper","full_name":"Tide Keeper","id":"42"}'
     files = {"data/js/user_details.js": details, "data/js/tweets/2023_01.js": month}
     return Sample("grailbird", "old.zip", files, count, count)
+
+
+def mastodon(count: int) -> Sample:
+    """Return a Mastodon export, with a boost and a post for followers."""
+    outbox = mastodon_outbox(count)
+    return Sample(
+        "mastodon_export", "masto.zip", fediverse.export(*toots(count)), count, outbox.rows
+    )
+
+
+def mastodon_outbox(count: int) -> Sample:
+    """Return the outbox alone."""
+    files = {"outbox.json": fediverse.outbox(*toots(count))}
+    return Sample("mastodon_export", "outbox.json", files, count, count + 2)
+
+
+def mastodon_statuses(count: int) -> Sample:
+    """Return what the API gave, with an unlisted post and one of somebody else."""
+    account = {
+        "id": "7",
+        "username": "buoy",
+        "url": "https://sea.example/@buoy",
+        "indexable": True,
+    }
+    rows = [fediverse.status(n, fediverse.content(text(n)), account=account) for n in range(count)]
+    other = fediverse.status(98, account=account | {"id": "8"})
+    rows += [fediverse.status(99, account=account, visibility="unlisted"), other]
+    files = {"saved.json": json.dumps(rows, indent=1).encode()}
+    return Sample("mastodon_statuses", "saved.json", files, count, count + 2)
+
+
+def toots(count: int) -> Iterator[dict[str, Any]]:
+    """Yield posts in HTML, the first to somebody, and two entries that are none."""
+    shown, tag = fediverse.mention("coral", "reef.example")
+    for number in range(count):
+        body = f"<p>{shown} hello</p>" if not number else ""
+        body += fediverse.content(text(number)) + f"<p>{fediverse.link('https://tide.example')}</p>"
+        at = {"published": iso(number), "tag": [tag], "summary": "tides" if number % 2 else None}
+        yield fediverse.note(number + 1, body, **at)
+    yield fediverse.boost(count + 1)
+    yield fediverse.note(count + 2, to=[f"{fediverse.ME}/followers"], cc=[])
 
 
 def reddit(count: int) -> Sample:
@@ -437,3 +515,12 @@ def own_text(count: int) -> Sample:
 def dataset(count: int) -> Sample:
     """Return the rows of a dataset: the one file of its folder."""
     return lines_file("hf_dataset", "rows.jsonl", own_rows(count))
+
+
+def bluesky(count: int) -> Sample:
+    """Return a Bluesky account as one file, with a picture that says nothing."""
+    said = [car_files.post(text(n), createdAt=iso(n)) for n in range(count)]
+    said.append(car_files.post(""))
+    records = {f"{car_files.POSTS}/3k{n:011}": record for n, record in enumerate(said)}
+    name = f"{ME}.car"
+    return Sample("bluesky_car", name, {name: car_files.account(records)}, count, count + 1)

@@ -18,9 +18,10 @@ from archives import posts_of
 from mynah.config import FetchConfig
 from mynah.errors import AuthorNeeded
 from mynah.records import Post
+from mynah.run_folder import RunFolder
 from mynah.sources import read
 from mynah.sources.telegram import joined
-from samples import NAME, OTHER
+from samples import ME, NAME, OTHER
 from tiny import mynah
 
 QUIET = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -41,7 +42,9 @@ def test_nobody_else_is_kept_anywhere(build: Any, tmp_path: Path, bots: Path) ->
     sample = build(5)
     path = sample.write(tmp_path)
     done = mynah("fetch", path, "--author", sample.author, "--name", "one")
-    assert done.code == 0 and "agreed" in done.err
+    assert done.code == 0 and "whether its author agreed" in " ".join(done.err.split())
+    [consent] = RunFolder(bots / "one").read_run()["consents"]
+    assert consent["checks"][0]["verdict"] == "warns" and consent["account"] in ("Tide_Keeper", ME)
     for file in (bots / "one").iterdir():
         kept = file.read_text()
         assert OTHER not in kept and "gull_7" not in kept and "Squawk" not in kept

@@ -98,6 +98,15 @@ def test_an_atom_feed_leads_on_to_older_pages() -> None:
         assert list(found.input_hashes()) == [f"rss:{web.url}/feed (3 pages)"]
 
 
+def test_a_feed_does_not_lead_to_another_site() -> None:
+    about = (
+        '<title>F</title><link xmlns="http://www.w3.org/2005/Atom" rel="next" '
+        'href="http://127.0.0.2:9/private"/>'
+    )
+    with site(rss(item(1, "One boat."), about=about)) as web:
+        assert len(list(fetched(web.url).posts)) == 1
+
+
 def test_authors_of_one_feed_are_voices_of_their_own() -> None:
     items = [
         item(number, f"Wave {number}", f"<dc:creator>{name}</dc:creator>")

@@ -20,7 +20,8 @@ from pathlib import Path
 from mynah.config import FetchConfig
 from mynah.errors import EmptySource
 from mynah.records import Account, Post
-from mynah.sources.consent import Consent
+from mynah.run_folder import now
+from mynah.sources.consent import Check, Consent
 from mynah.sources.journal import Content, Journal
 from mynah.sources.people import Choice
 from mynah.sources.recognition import (
@@ -39,9 +40,9 @@ _NEW_ARCHIVE = "Get a new one: x.com > Settings > Your account > Download an arc
 _NOTHING_PUBLIC = "Only what the account shows to everybody can be read."
 _NEEDS_TEXT = 'Each row needs a text: {"text": "..."} in JSON lines, a column named text in CSV.'
 
-_CONSENT = (
-    "Nobody in a chat has published what they said there: make a bot of your own words, or of "
-    "somebody's who agreed."
+_UNASKED = (
+    "The file does not tell whether its author agreed: make a bot of your own words, or of "
+    "somebody's who did."
 )
 
 __all__ = [
@@ -153,7 +154,7 @@ def read_all(specs: Sequence[str], config: FetchConfig, trip: Trip | None = None
             continue
         match = find(spec, config)
         content = match.reader.read(match.place, journal)
-        found = Found(match.place.path.name, content.format, match.sureness)
+        found = Found(_shown(spec, match.place.path), content.format, match.sureness)
         contents.append((found, content))
         inputs.append(match.place.path)
     posts = _once(_chained(contents, Choice(config.author, journal), journal), journal)
@@ -161,6 +162,12 @@ def read_all(specs: Sequence[str], config: FetchConfig, trip: Trip | None = None
         posts = _newest(posts, config.max_posts, journal)
     formats = "+".join(sorted({content.format for _, content in contents}))
     return Fetched(formats, posts, tuple(inputs), tuple(each for each, _ in contents), journal)
+
+
+def _shown(spec: str, path: Path) -> str:
+    """Return the file's name as it was typed: a place may be the folder around it."""
+    name = Path(spec.partition(":")[2] or spec).name
+    return path.name if name in ("", "..") else name
 
 
 def _visited(visit: Visit) -> Content:
@@ -204,9 +211,11 @@ def _chained(
         EmptySource: there is none.
         AuthorNeeded: several people speak, and none of them is named.
     """
+    speakers: set[tuple[str, str]] = set()
     for found, content in contents:
         for post in choice.of(content):
             found.posts += 1
+            speakers.add((content.format, post.author))
             yield post
     choice.check_found()
     empty = [found.source for found, _ in contents if not found.posts]
@@ -216,8 +225,20 @@ def _chained(
         )
     for name in empty:
         journal.say(f"{name} holds no post.")
-    if any(content.chat for _, content in contents):
-        journal.say(_CONSENT)
+    remotes = {content.format for found, content in contents if remote_of(found.source)}
+    _doubt(sorted(each for each in speakers if each[0] not in remotes), journal)
+
+
+def _doubt(speakers: Sequence[tuple[str, str]], journal: Journal) -> None:
+    """Say whose words they are that nobody could be asked about; keep it for run.json."""
+    asked = {consent.account for consent in journal.consents}
+    own = {account.handle for account in journal.accounts.values() if account.own_archive}
+    unasked = [each for each in speakers if each[1] not in asked | own]
+    check = Check(what="consent", answer="the file does not tell", verdict="warns")
+    for form, handle in unasked:
+        journal.consents.append(Consent(source=form, account=handle, when=now(), checks=(check,)))
+    if unasked:
+        journal.say(_UNASKED)
 
 
 def _why(contents: Sequence[tuple[Found, Content]]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -59,16 +60,10 @@ def read(visit: Visit) -> Content:
 
 
 def _posts(visit: Visit, server: str, owner: Owner) -> Iterator[Post]:
-    """Yield the posts, no more of them than are wanted."""
-    left = visit.config.max_posts
-    for key, record in _records(visit, server, owner):
-        post = to_post(key, record, owner, visit.journal)
-        if post is None:
-            continue
-        yield post
-        left = None if left is None else left - 1
-        if left == 0:
-            return
+    """Return the posts; with --max-posts no more pages are asked for than that needs."""
+    records = _records(visit, server, owner)
+    posts = (to_post(key, record, owner, visit.journal) for key, record in records)
+    return islice((post for post in posts if post is not None), visit.config.max_posts)
 
 
 def _records(visit: Visit, server: str, owner: Owner) -> Iterator[tuple[str, dict[str, Any]]]:

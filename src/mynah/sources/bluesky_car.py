@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import libipld
@@ -18,7 +18,7 @@ from mynah.errors import BrokenSource
 from mynah.records import Post
 from mynah.sources.bluesky_consent import checks
 from mynah.sources.bluesky_records import POSTS, PROFILE, Owner, to_account, to_post
-from mynah.sources.consent import Check, agreed
+from mynah.sources.consent import agreed, of_a_file
 from mynah.sources.journal import Content, Journal
 from mynah.sources.place import Place, head, stem
 from mynah.sources.values import as_dict, as_list, as_text
@@ -46,7 +46,7 @@ def read(place: Place, journal: Journal) -> Content:
         repo = _Repo(stream.label, stream.readall() or b"")
     owner = Owner(repo.did, stem(place))
     profile = next((record for _, record in repo.records(PROFILE)), {})
-    told = [_of_a_file(check) for check in checks(profile, repo.records)]
+    told = [of_a_file(check) for check in checks(profile, repo.records)]
     consent = agreed(repo.label, "bluesky", owner.handle, told, word=journal.word)
     journal.consents.append(consent)
     for check in told:
@@ -54,11 +54,6 @@ def read(place: Place, journal: Journal) -> Content:
             journal.say(f"{repo.label}: {check.what}: {check.answer}.")
     journal.account(to_account(profile, owner))
     return Content("bluesky-car", _posts(repo, owner, journal))
-
-
-def _of_a_file(check: Check) -> Check:
-    """Let the person's word overrule a denial: whoever denied may be the one who asks."""
-    return replace(check, verdict="needs-word") if check.verdict == "denies" else check
 
 
 def _posts(repo: _Repo, owner: Owner, journal: Journal) -> Iterator[Post]:

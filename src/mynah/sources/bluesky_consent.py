@@ -29,6 +29,13 @@ _INTENT = "syntheticContentGeneration"
 
 def checks(profile: dict[str, Any], records: Records) -> Iterator[Check]:
     """Yield what was looked at; a denial is about anybody, so also about this."""
+    yield from label_checks(profile)
+    yield from _preferences(list(records(PREFERENCES)))
+    yield _intent(dict(records(INTENTS)))
+
+
+def label_checks(profile: dict[str, Any]) -> Iterator[Check]:
+    """Yield what the profile's own labels say."""
     labels = _labels(profile)
     hidden = _HIDDEN in labels
     yield Check(
@@ -36,8 +43,6 @@ def checks(profile: dict[str, Any], records: Records) -> Iterator[Check]:
         answer="set: only for people who are logged in" if hidden else "not set",
         verdict="denies" if hidden else "allows",
     )
-    yield from _preferences(list(records(PREFERENCES)))
-    yield _intent(dict(records(INTENTS)))
     if "bot" in labels:
         yield Check(
             what="label bot", answer="set: a program writes here, no person", verdict="warns"

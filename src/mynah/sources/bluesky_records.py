@@ -43,7 +43,7 @@ def to_post(key: str, record: dict[str, Any], owner: Owner, journal: Journal) ->
     """Return the post; None, counted in the journal, where it is a picture without a word."""
     text = as_text(record.get("text"))
     if not text.strip():
-        journal.count("post has no text", "posts have no text")
+        journal.skip("post has no text", "posts have no text")
         return None
     langs = as_list(record.get("langs"))
     return Post(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from mynah.records import Account, Post
+from mynah.run_folder import now
+from mynah.sources.consent import Check, Consent
 from mynah.sources.journal import Content, Journal
 from mynah.sources.notes import Notes
 from mynah.sources.parsing import members, outline
@@ -36,6 +38,10 @@ def read(place: Place, journal: Journal) -> Content:
         elif path == _NOTES:
             long.append(as_dict(value))
     owner = _owner(place, details.get("account", {}), details.get("profile", {}), journal)
+    upload = Check(what="consent", answer="the account's owner has published this archive")
+    journal.consents.append(
+        Consent(source="community-archive", account=owner.handle, when=now(), checks=(upload,))
+    )
     return Content("community-archive", _posts(place, owner, Notes(long), journal))
 
 

@@ -116,7 +116,7 @@ class Taker:
         return "quote" if status.get("quote") else "post"
 
     def _skip(self, one: str, many: str) -> Post | None:
-        self.journal.count(one, many)
+        self.journal.skip(one, many)
         return None
 
 

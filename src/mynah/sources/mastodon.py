@@ -16,6 +16,7 @@ from mynah.records import Account, Post
 from mynah.sources.answer import Answer
 from mynah.sources.consent import Check
 from mynah.sources.fediverse import SOURCE, Person, Taker
+from mynah.sources.fediverse_consent import checks
 from mynah.sources.hypertext import to_text
 from mynah.sources.journal import Content
 from mynah.sources.session import address
@@ -25,8 +26,6 @@ from mynah.sources.visit import Visit
 LIMIT = 40  # posts a page, the most that Mastodon gives
 _NAME = re.compile(r"@?([\w.-]+)@([\w.-]+(?::\d+)?|\[[\da-fA-F:]+\](?::\d+)?)/?")
 _PAGE = re.compile(r"https?://([^/@\s]+)/(?:@|users/)([\w.-]+)/?", re.IGNORECASE)
-# What people write into their profiles where the settings have no word for it.
-_NO_BOTS = re.compile(r"#(?:no_?bots?|no_?ai|no_?index|no_?archive|no_?scrap(?:e|ing))\b", re.I)
 _ABOUT_MACHINES = re.compile(
     r"scrap(?:e|ing)|crawl|machine.learning|\bLLMs?\b|\bA\.?I\b\.?|artificial intelligence", re.I
 )
@@ -42,7 +41,7 @@ def read(visit: Visit) -> Content:
     domain = (urlsplit(address(host)).hostname or host).lower()  # a port is no part of a name
     handle = f"{as_text(profile.get('username')) or name}@{domain}"
     bio = to_text(as_text(profile.get("note"))).text
-    visit.consent(handle, [*_account_checks(profile, bio), *_server_checks(visit, root)])
+    visit.consent(handle, [*checks(profile), *_server_checks(visit, root)])
     visit.journal.account(
         Account(
             handle=handle,
@@ -101,40 +100,6 @@ def _home(visit: Visit, root: str, name: str, host: str) -> str | None:
         if link.get("rel") == "self" and found and found[0] != root:
             return found[0]
     return None
-
-
-def _account_checks(profile: dict[str, Any], bio: str) -> Iterator[Check]:
-    """Yield what the account says about being read, found and used."""
-    asked = profile.get("noindex") is True
-    yield Check(
-        what="noindex",
-        answer="asks not to be indexed" if asked else "not set",
-        verdict="denies" if asked else "allows",
-    )
-    fields = " ".join(as_text(as_dict(f).get("value")) for f in as_list(profile.get("fields")))
-    word = _NO_BOTS.search(f"{bio} {to_text(fields).text}")
-    yield Check(
-        what="profile",
-        answer=f"says {word[0]}" if word else "says nothing against bots",
-        verdict="denies" if word else "allows",
-    )
-    yield _indexable(profile.get("indexable"))
-    if profile.get("bot") is True:
-        yield Check(what="bot", answer="the account calls itself a bot", verdict="warns")
-    if profile.get("discoverable") is False:
-        yield Check(what="discoverable", answer="wants not to be recommended", verdict="warns")
-    if moved := as_text(as_dict(profile.get("moved")).get("acct")):
-        yield Check(what="moved", answer=f"posts as {moved} now", verdict="warns")
-
-
-def _indexable(value: object) -> Check:
-    """Judge what is a yes only where somebody has said yes (FEP-5feb)."""
-    if value is True:
-        return Check(what="indexable", answer="public posts may be searched")
-    if value is False:
-        answer = "has not agreed that public posts may be searched"
-        return Check(what="indexable", answer=answer, verdict="needs-word")
-    return Check(what="indexable", answer="this server does not ask people", verdict="warns")
 
 
 def _server_checks(visit: Visit, root: str) -> Iterator[Check]:

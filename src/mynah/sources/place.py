@@ -23,6 +23,7 @@ _MOST_NAMES = 100_000  # a folder with more files than this is no archive
 _CHUNK = 1 << 18
 _DEPTH = 4  # wrapper/data/js/tweets
 _SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_BESIDE = {"outbox.json": ("actor.json",)}  # Mastodon's export, unpacked
 _ENDINGS = re.compile(
     r"(?:\.(?:zip|gz|car|jsonl|ndjson|json|csv|tsv|txt|text|tar|tgz))+$", re.IGNORECASE
 )
@@ -45,15 +46,18 @@ class Place(Protocol):
 
 
 class FilePlace:
-    """One file, unpacked on the way when it is gzipped."""
+    """One file, unpacked on the way when it is gzipped, and those beside it that explain it."""
 
     def __init__(self, path: Path, config: FetchConfig) -> None:
-        self.path, self.names = path, (path.name,)
+        beside = _BESIDE.get(path.name, ())
+        self.path = path
+        self.names = (path.name, *(name for name in beside if path.with_name(name).is_file()))
         self._config = config
 
     def open(self, name: str, journal: Journal | None = None) -> Guarded:
-        """Open the file."""
-        return _opened(self.path, self._config, self._config.max_member_gib * 2**30, journal)
+        """Open the file, or one beside it."""
+        path, most = self.path.with_name(name), self._config.max_member_gib * 2**30
+        return _opened(path, self._config, most, journal)
 
 
 def _opened(path: Path, config: FetchConfig, most: float, journal: Journal | None) -> Guarded:
@@ -271,7 +275,7 @@ def place_at(path: Path, config: FetchConfig) -> Place:
         with path.open("rb") as stream:
             zipped = stream.read(4) in _SIGNATURES
     # One member of an unpacked archive: its neighbours belong to it.
-    if path.suffix == ".js" or path.name == "outbox.json":
+    if path.suffix == ".js":
         return FolderPlace(path.parent, config, depth=0)
     if zipped:
         return ZipPlace(path, config)

@@ -12,6 +12,7 @@ from mynah.config import FetchConfig
 from mynah.errors import BrokenSource, SourceNotFound, UnknownFormat
 from mynah.sources import (
     bluesky_car,
+    bluesky_json,
     community_archive,
     csv_file,
     discord,
@@ -19,6 +20,7 @@ from mynah.sources import (
     hf_dataset,
     json_lines,
     mastodon_export,
+    mastodon_statuses,
     reddit,
     telegram,
     text_file,
@@ -37,11 +39,12 @@ _SPEC = re.compile(r"(?:(archive|file|hf):)?(.*)", re.DOTALL)
 _FORMATS = (
     "Mynah reads X archives (zip or folder), Twitter archives of 2012-2018, Community Archive's "
     "archive.json, tweets saved by snscrape, twint, tweepy or twarc, Mastodon's exports "
-    "(outbox.json, tar.gz or zip), Bluesky's CAR files, Reddit's data request (zip), chats of "
-    "Telegram (result.json), WhatsApp (.txt or zip) and Discord (DiscordChatExporter's JSON), JSON "
-    "lines with a text each, CSV with a column named text, .txt with one post a line."
+    "(outbox.json, tar.gz or zip), Bluesky's CAR files and saved answers, Reddit's data request "
+    "(zip), chats of Telegram (result.json), WhatsApp (.txt or zip) and Discord "
+    "(DiscordChatExporter's JSON), JSON lines with a text each, CSV with a column named text, .txt "
+    "with one post a line."
 )
-_TEXTS = re.compile(r"(?!__MACOSX/).*\.(?:jsonl?|ndjson|csv|tsv|txt)", re.IGNORECASE | re.DOTALL)
+_TEXTS = re.compile(r"(?is)(?!__MACOSX/).*\.(?:jsonl?|ndjson|csv|tsv|txt|car)")
 _MOST_TEXTS = 50  # files of an archive that are looked into
 _LIKELY = 0.5
 CERTAIN = "for certain"  # where the person has named the kind of source
@@ -66,7 +69,9 @@ READERS: tuple[Reader, ...] = (
     x_archive,
     grailbird,
     mastodon_export,
+    mastodon_statuses,
     bluesky_car,
+    bluesky_json,
     reddit,
     telegram,
     discord,
@@ -156,6 +161,8 @@ def _surest(place: Place, kind: str) -> Match | None:
         sure = float(reader.recognises(place)) if reader.SCHEME in (kind, "any") else 0.0
         if sure > (best.sure if best else 0.0):
             best = Match(reader, place, sure)
+        if sure >= 1:
+            break
     return best
 
 

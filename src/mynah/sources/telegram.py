@@ -46,6 +46,7 @@ def _posts(place: Place, journal: Journal) -> Iterator[Post]:
     for path, value in members(place.open(place.names[0], journal), _INTO):
         if path.rpartition(".")[2] == "id":
             chat = as_text(value)
+            writers.clear()
         elif path in _MESSAGES:
             post = _post(as_dict(value), chat, cast, writers)
             if post is not None:
@@ -65,11 +66,11 @@ def _post(message: dict[str, Any], chat: str, cast: Cast, writers: dict[str, str
         return None
     person = as_text(message.get("from_id")) or as_text(message.get("from"))
     handle = cast.handle(person, as_text(message.get("from")) or person)
-    number = f"{chat}/{as_text(message.get('id'))}"
-    answered = writers.get(f"{chat}/{as_text(message.get('reply_to_message_id'))}")
+    number = as_text(message.get("id"))
+    answered = writers.get(as_text(message.get("reply_to_message_id")))
     writers[number] = handle
     return Post(
-        id=number,
+        id=f"{chat}/{number}",
         author=handle,
         text=text,
         source="telegram",

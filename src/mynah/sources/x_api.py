@@ -175,7 +175,7 @@ def _post(row: Mapping[str, Any], user_id: str, handle: str, visit: Visit) -> Po
     whole = note if note.get("text") else row
     text, post_id = as_text(whole.get("text")), as_text(row.get("id"))
     if not text or not post_id:
-        visit.journal.count("post has no text", "posts have no text")
+        visit.journal.skip("post has no text", "posts have no text")
         return None
     edits = as_list(row.get("edit_history_tweet_ids") or row.get("edit_history_post_ids"))
     return Post(
