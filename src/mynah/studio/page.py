@@ -158,7 +158,7 @@ class _Page:
         self.start.click(self._begin, wanted, [self.news, *moving], **_QUIET)
         self.stop.click(self._step(self.studio.stop), self.bot, [self.news, *moving], **_QUIET)
         self.go_on.click(self._step(self.studio.go_on), self.bot, [self.news, *moving], **_QUIET)
-        gr.Timer(_SECOND).tick(self._tick, self.bot, [*moving, self.report], **_QUIET)
+        gr.Timer(_SECOND).tick(self._tick, self.bot, [*moving, *still], **_QUIET)
         self.gallery.click(self._open, None, [self.bot, self.tabs], **_QUIET).then(
             self._show, self.bot, every, **_QUIET
         )
@@ -228,7 +228,8 @@ class _Page:
 
     def _tick(self, bot: str | None, request: gr.Request) -> list[Any]:
         session = session_of(request)
-        return [*self._moving(session, bot), self.studio.report(session, bot)]
+        still = [self.studio.report(session, bot), self.studio.gallery(session)]
+        return [*self._moving(session, bot), *still]
 
     def _choose(self, bot: str | None, request: gr.Request) -> list[Any]:
         self.studio.choose(session_of(request), bot)
