@@ -15,6 +15,9 @@ const listen = () => {
   for (const [id, how] of Object.entries(spoken)) {
     document.getElementById(id)?.setAttribute("aria-live", how);
   }
-  document.documentElement.lang = "en";
+  // Named by what is written on it, so that it can be called by voice.
+  document.querySelectorAll(".upload-container[aria-label]").forEach((button) => {
+    button.removeAttribute("aria-label");
+  });
 };
 new MutationObserver(listen).observe(document.documentElement, { childList: true, subtree: true });
