@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from mynah.config import STAGES, TrainingConfig, WebConfig
+from mynah.config import STAGES, WebConfig
 from mynah.studio.server import serve_studio
 
 settings = {stage: kind() for stage, kind in STAGES.items()}
 settings["web"] = WebConfig(host="0.0.0.0", port=7860)
-settings["train"] = TrainingConfig(base="HuggingFaceTB/SmolLM2-135M-Instruct")  # from the Hub
 
 if __name__ == "__main__":
     frame = "https://huggingface.co"  # shows the Space; every browser sees its own posts only
