@@ -86,7 +86,7 @@ def samples(count: int = 4) -> Iterator[Sample]:
     yield from (own_lines(count), own_list(count), own_table(count), own_text(count))
     yield from (mastodon(count), mastodon_outbox(count), mastodon_statuses(count))
     yield dataset(count)
-    yield from (bluesky(count), bluesky_feed(count))
+    yield bluesky(count)
 
 
 def bluesky_post(number: int) -> dict[str, Any]:
@@ -524,15 +524,3 @@ def bluesky(count: int) -> Sample:
     records = {f"{car_files.POSTS}/3k{n:011}": record for n, record in enumerate(said)}
     name = f"{ME}.car"
     return Sample("bluesky_car", name, {name: car_files.account(records)}, count, count + 1)
-
-
-def bluesky_feed(count: int) -> Sample:
-    """Return a saved page of a Bluesky account, with a repost of somebody else."""
-    author = {"did": car_files.DID, "handle": ME, "displayName": NAME}
-    items: list[dict[str, Any]] = []
-    for number in range(count + 1):
-        uri = f"at://{car_files.DID}/{car_files.POSTS}/3k{number:011}"
-        record = car_files.post(text(number), createdAt=iso(number))
-        items.append({"post": {"uri": uri, "author": author, "record": record}})
-    items[-1]["reason"] = {"$type": "app.bsky.feed.defs#reasonRepost"}
-    return json_file("bluesky_json", "feed.json", {"feed": items}, count, count + 1)
