@@ -31,7 +31,7 @@ def application(
         app.add_api_route(f"/{name}", partial(_resource, name), include_in_schema=False)
     app.add_route("/bots/{bot}/{what}", partial(_file, rights))
     app.add_middleware(Guard, house=house)
-    return gr.mount_gradio_app(
+    whole: FastAPI = gr.mount_gradio_app(
         app,
         build_page(Studio(rights, foreman, settings)),
         path="/",
@@ -45,6 +45,7 @@ def application(
         max_file_size=house.most_bytes,
         theme=theme(),
     )
+    return whole
 
 
 def _resource(name: str) -> Response:

@@ -221,7 +221,8 @@ class Studio:
     def _order(
         self, kind: Kind, bot: str, session: str, stages: Sequence[str], **changed: Any
     ) -> None:
-        settings = {stage: asdict(changed.get(stage, self.settings[stage])) for stage in stages}
+        chosen = {stage: self.settings[stage] for stage in stages} | changed
+        settings = {stage: asdict(config) for stage, config in chosen.items()}
         self._order_with(kind, bot, session, settings)
 
     def _order_with(self, kind: Kind, bot: str, session: str, settings: Json) -> None:
