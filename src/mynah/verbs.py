@@ -189,4 +189,14 @@ VERBS = (
             (("--port",), {"type": int, "metavar": "N", "help": "port (default: a free one)"}),
         ),
     ),
+    Verb(
+        name="serve",
+        help="let many bots answer at once, over HTTP",
+        description="Answer for all bots of the folder that are on one base, in OpenAI's form: "
+        "/v1/completions and /v1/models. Posts of different bots are drawn in one batch. On this "
+        "machine only, unless --host says otherwise. Ctrl-C or SIGTERM ends it once all that is "
+        "begun is done. The settings of say are for requests that do not bring their own.",
+        stages=("serve", "say"),
+        without=("n", "seed", "engine"),
+    ),
 )
