@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Quiet twice: errors only.
 INSTALL := $(BIN)/python -m pip install --quiet --quiet
 
-.PHONY: help demo test check docs bench bench-startup bench-importing bench-train bench-scaling bench-say bench-export clean
+.PHONY: help demo test check docs bench bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make check   lint, types, import contract, generated docs"
 	@echo "make docs    write the generated docs anew"
 	@echo "make bench   run the benchmarks, or one: make bench-startup"
+	@echo "make bench-fuzz   damage samples of every source; SAMPLES=folder adds yours"
 	@echo "make clean   remove the environment and everything built; bots stay"
 
 demo: $(VENV)/.base $(BUILD)/archives
@@ -58,6 +59,10 @@ bench-say: bench/speech.py $(VENV)/.base
 # The page is tried where npm and Chromium are; peft and what drives Chromium come with the tests'.
 bench-export: bench/export.py $(VENV)/.dev $(VENV)/.base
 	$(BIN)/python $<
+
+# Not among the benchmarks: it takes half an hour, and what it prints is no speed.
+bench-fuzz: bench/fuzz.py $(VENV)/.mynah
+	$(BIN)/python $< --keep $(BUILD)/fuzz-failures $(SAMPLES)
 
 clean:
 	rm -rf $(VENV) $(BUILD) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

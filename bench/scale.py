@@ -1,12 +1,13 @@
 """A thousand bots, a hundred thousand, ten million: what each takes, by simulation.
 
-Service times are read from what `bench/serve.py` printed; how often people ask is an assumption, and
-a flag. Popularity is Zipf's: the bot of rank r is asked 1 / r^s as often as the first. Requests go to
-a machine by the bot's name, so that each machine keeps bots of its own at hand.
+Service times are read from what `bench/serve.py` printed; how often people ask is an assumption,
+and a flag. Popularity is Zipf's: the bot of rank r is asked 1 / r^s as often as the first. Requests
+go to a machine by the bot's name, so that each machine keeps bots of its own at hand.
 
 Hit rates of the least-recently-used shelf are Che's approximation (Che et al. 2002, "Hierarchical
 Web caching systems", IEEE JSAC 20(7), equation 5), held against a simulated shelf where that is
-quick. Waiting is simulated step by step: posts join and leave a batch whose steps take what was measured.
+quick. Waiting is simulated step by step: posts join and leave a batch whose steps take what was
+measured.
 
     python bench/serve.py --bot bots/someone > measured.json
     python bench/scale.py measured.json
@@ -48,9 +49,10 @@ def main() -> None:
     """Print the table."""
     options = arguments()
     machine = measured(options)
-    print(f"a step: {machine.fixed * 1e3:.1f} ms and {machine.each * 1e3:.2f} ms a row; "
-          f"{machine.posts_a_second():.1f} posts a second with {machine.rows} rows; "
-          f"a bot is read in {machine.cold * 1e3:.0f} ms and takes {machine.hot_mib:.1f} MiB")  # fmt: skip
+    speed = machine.posts_a_second()
+    print(f"a step: {machine.fixed * 1e3:.1f} ms and {machine.each * 1e3:.2f} ms a row")
+    print(f"{machine.rows} rows: {speed:.1f} posts a second")
+    print(f"a bot: read in {machine.cold * 1e3:.0f} ms, {machine.hot_mib:.1f} MiB at hand")
     for bots in options.bots:
         print(json.dumps(scale(bots, machine, options), ensure_ascii=False))
 
@@ -66,7 +68,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--busy", type=float, default=0.7, help="share of its capacity planned for")
     parser.add_argument("--hot-gib", type=float, default=8.0, help="memory for bots at hand")
     parser.add_argument("--adapter-mb", type=float, default=4.94, help="measured: an adapter file")
-    parser.add_argument("--train-minutes", type=float, default=3.7, help="measured: docs/recipes.md")
+    parser.add_argument(
+        "--train-minutes", type=float, default=3.7, help="measured: docs/recipes.md"
+    )
     parser.add_argument("--seconds", type=float, default=600.0, help="simulated time of a machine")
     return parser.parse_args()
 
@@ -149,7 +153,9 @@ def simulated_hits(chances: np.ndarray, shelf: int, requests: int = 400_000) -> 
     return round(hits / (requests - requests // 2), 4)
 
 
-def simulate(machine: Machine, rate: float, misses: float, seconds: float) -> dict[str, list[float]]:
+def simulate(
+    machine: Machine, rate: float, misses: float, seconds: float
+) -> dict[str, list[float]]:
     """Let posts join and leave one machine's batch for a while; return waits in seconds.
 
     Args:

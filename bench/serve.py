@@ -1,6 +1,6 @@
 """A thousand bots behind one service: what a mixed batch costs, cold starts, and a load of minutes.
 
-One trained bot is copied, its numbers shaken a little, so that every copy is a file of its own. Then
+One trained bot is copied, its numbers shaken a little, so that every copy is a bot of its own.
 
 1. steps of the model with rows of one bot, and with rows that are all of different bots, in turn;
    beside them llama.cpp, which reads rows of one bot together and those of different bots in turn;
@@ -233,7 +233,9 @@ def spread(values: list[float]) -> dict[str, float]:
 
 def gauge(numbers: str, name: str) -> float:
     """Return a number of /metrics."""
-    return next(float(line.split()[1]) for line in numbers.splitlines() if line.startswith(name + " "))
+    return next(
+        float(line.split()[1]) for line in numbers.splitlines() if line.startswith(name + " ")
+    )
 
 
 def memory(pid: int) -> dict[str, int]:

@@ -20,9 +20,9 @@ import pytest
 import uvicorn
 
 import tiny
+from mynah.bot import load_bot
 from mynah.config import GenerationConfig, ServeConfig
 from mynah.errors import SettingsError, StageMissing
-from mynah.generation import generate
 from mynah.marking import MARK
 from mynah.run_folder import RunFolder
 from mynah.serving.app import Service, build_app
@@ -30,7 +30,6 @@ from mynah.serving.keys import Account, Keys, read_keys
 from mynah.serving.service import check_reach, open_port, open_service
 from mynah.speaking import talk
 from mynah.torch_engine import TorchEngine
-from mynah.bot import load_bot
 from test_docs import schemas
 
 SAY = GenerationConfig(max_tokens=24, max_draws=2)

@@ -1,4 +1,4 @@
-"""The service against its own OpenAPI document: whatever is asked, it answers as it says it does."""
+"""The service against its own OpenAPI document: it answers as it says it does."""
 
 from __future__ import annotations
 

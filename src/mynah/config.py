@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from mynah.errors import SettingsError
 
 Recipe = Literal["mynah", "huggingtweets"]
+ContentWarnings = Literal["keep", "cut", "drop"]
 Effort = Literal["quick", "normal", "best"]
 EngineName = Literal["auto", "torch", "llama"]
 TrackerName = Literal["trackio", "wandb", "none"]
@@ -72,6 +73,22 @@ class FetchConfig(Settings):
     max_member_gib: float = setting(4.0, "largest file to read inside an archive, in GiB", above=0)
     max_ratio: float = setting(200.0, "most times a member may grow when unpacked", above=0)
     max_posts: int | None = setting(None, "keep only the newest N posts of each account", least=1)
+    i_have_the_right_to: bool = setting(
+        False, "say that you may use these posts, where a service or account wants your word"
+    )
+    timeout: float = setting(30.0, "seconds to wait for an answer of a service", above=0)
+    attempts: int = setting(6, "times to ask a service that is in trouble", least=1)
+    max_wait: float = setting(
+        960.0, "longest wait, in seconds, for a service that says later", least=0
+    )
+    keep_hours: float = setting(
+        24.0, "hours for which an interrupted fetch can go on from its last page", least=0
+    )
+    x_api: str = setting("https://api.x.com", "address of X's API")
+    community_archive: str = setting(
+        "https://fabxmporizzqflnftavs.supabase.co", "address of the Community Archive's database"
+    )
+    author: str | None = setting(None, "read only what this person wrote; needed for chats")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +99,9 @@ class CleaningConfig(Settings):
         3, "fewest words of a post, links, mentions and hashtags not counted", least=0
     )
     drop_replies: bool = setting(False, "leave out replies to other people")
+    content_warnings: ContentWarnings = setting(
+        "keep", "of posts behind a content warning: keep it in front, cut it off, or drop the post"
+    )
     keep_duplicates: bool = setting(False, "keep posts that repeat an earlier one")
     pii: bool | None = setting(
         None, "replace e-mails, phone numbers, IBANs, IPs (default: on for one's own archive)"
@@ -219,6 +239,19 @@ class ExportConfig(Settings):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShareConfig(Settings):
+    """How a post is shown as a picture."""
+
+    post: int | None = setting(
+        None, "which of the posts said last (default: the first that repeats no real one)", least=1
+    )
+    initials: bool = setting(False, "show no avatar, even where the archive had one")
+    url: str | None = setting(
+        None, "address of the folder where the page will stand, as https://me.example/bot/"
+    )
+
+
 # One look at many voices, none of them twice; no voice is more than a part of it.
 _FLOCK_POSTS, _FLOCK_EPOCHS = 500, 1.0
 
@@ -280,6 +313,7 @@ STAGES: dict[str, type[Any]] = {
     "quiz": QuizConfig,
     "who": WhoConfig,
     "track": TrackingConfig,
+    "share": ShareConfig,
     "export": ExportConfig,
     "push": PushConfig,
     "hub": HubConfig,

@@ -17,8 +17,6 @@ from mynah.errors import SettingsError
 from mynah.records import Generation, Nearest
 from mynah.sampling import Logits, choose
 
-_ROWS = 32  # posts drawn side by side
-
 
 class Rows(Protocol):
     """Texts that a model reads side by side, all begun alike."""
@@ -49,6 +47,7 @@ class Engine(Words, Protocol):
     """What turns tokens into the chances of the next one. What to draw is decided here, for all."""
 
     name: str
+    at_once: int  # posts that are best drawn side by side
 
     def begin(self, start: Sequence[int], rows: int, length: int) -> Rows:
         """Return rows that all begin with `start` and grow to `length` tokens at most."""
@@ -147,7 +146,7 @@ def generate(
         SettingsError: prompt and post are longer than the base can read.
     """
     start = opening(engine, prompt, config)
-    rows = engine.begin(start, min(config.n, _ROWS), len(start) + config.max_tokens)
+    rows = engine.begin(start, min(config.n, engine.at_once), len(start) + config.max_tokens)
     task = Task(words=engine, prompt=prompt, config=config, index=index)
     waiting = deque(Draft(place=place, seed=seed) for place in range(config.n))
     drawing: dict[int, Draft] = {}

@@ -55,13 +55,14 @@ class TerminalWatch:
         """Move the bar."""
         if self._progress:
             self._progress.update(self._task, completed=done, note=note)
-        elif time.monotonic() - self._last > _LINE_SECONDS:
+        elif self._what and time.monotonic() - self._last > _LINE_SECONDS:
             self._last = time.monotonic()
             share = f"{done / self._total:.0%} " if self._total else ""
             self.say(f"{self._what}: {share}{note}")
 
     def end(self) -> None:
         """Take the bar away."""
+        self._what = ""
         if self._progress:
             self._progress.stop()
             self._progress = None

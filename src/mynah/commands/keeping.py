@@ -6,14 +6,11 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mynah.commands.shared import bot_folder, bots_in, say_next, watch_of
 from mynah.run_folder import RunFolder
 from mynah.terminal import print_lineage
-
-if TYPE_CHECKING:
-    pass
 
 Settings = dict[str, Any]
 

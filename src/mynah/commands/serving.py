@@ -19,7 +19,8 @@ def do_serve(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
         from mynah.serving.service import serve_bots
     except ModuleNotFoundError as error:
         raise ExtraMissing(
-            f"'{error.name}' is not installed.", hint="Run: pip install fastapi uvicorn prometheus-client"
+            f"'{error.name}' is not installed.",
+            hint="Run: pip install fastapi uvicorn prometheus-client",
         ) from error
     watch = watch_of(arguments)
     watch.say("Loading the base.")
