@@ -191,17 +191,17 @@ def test_what_does_not_fit_the_queue_is_to_come_back(bot: RunFolder) -> None:
 def test_each_key_has_its_own_share(bot: RunFolder, tmp_path: Path) -> None:
     file, (ann, bob) = tmp_path / "keys", ("ann-" + "a" * 20, "bob-" + "b" * 20)
     file.write_text(f"# who may ask\n{ann}\n\n{bob}\n", encoding="utf-8")
-    with running(bot.root.parent, keys=str(file), rate=12, key_posts=4) as (client, _):
+    with running(bot.root.parent, keys=str(file), rate=18, key_posts=4) as (client, _):
         for header in (None, "Bearer wrong", ann, f"Basic {ann}"):
             client.headers = httpx.Headers({"authorization": header} if header else {})
             for answer in (ask(client, bot.name), client.get("/metrics"), client.get("/v1/models")):
                 assert answer.status_code == 401 and answer.json()["error"]["code"] == "no_key"
             assert client.get("/health").status_code == 200
         client.headers["authorization"] = f"Bearer {ann}"
-        assert ask(client, bot.name, n=5).json()["error"]["code"] == "posts_limit"
+        assert ask(client, bot.name, n=5).json()["error"]["param"] == "n"
         assert ask(client, bot.name).status_code == 200
         refused = ask(client, bot.name)
-        assert refused.status_code == 429 and 1 <= int(refused.headers["retry-after"]) <= 5
+        assert refused.status_code == 429 and 1 <= int(refused.headers["retry-after"]) <= 4
         client.headers["authorization"] = f"Bearer {bob}"
         assert ask(client, bot.name).status_code == 200
 
@@ -259,7 +259,7 @@ def test_what_cannot_be_honoured_is_refused(
 def test_a_body_that_is_too_large_is_not_read(bot: RunFolder) -> None:
     with running(bot.root.parent) as (client, _):
         answer = client.post("/v1/completions", content=(b"x" * 65_536 for _ in range(8)))
-        assert answer.status_code == 413 and answer.json()["error"]["code"] == "too_large"
+        assert answer.status_code == 413 and "262,144 bytes" in answer.json()["error"]["message"]
 
 
 def test_a_page_cannot_reach_it_by_a_name_of_its_own(bot: RunFolder) -> None:

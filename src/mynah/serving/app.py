@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import math
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -16,7 +17,6 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mynah import __version__
@@ -26,7 +26,7 @@ from mynah.generation import with_seed
 from mynah.marking import MARK
 from mynah.serving import forms
 from mynah.serving.desk import Desk, Event, Failed, Full, Job, Said
-from mynah.serving.keys import Account, Keys
+from mynah.serving.keys import Account, Keys, is_loopback
 from mynah.serving.metrics import Metrics
 from mynah.serving.shelf import Shelf
 
@@ -39,6 +39,7 @@ _STATUS: tuple[tuple[type[MynahError], int, str], ...] = (
     (SettingsError, 400, "invalid_value"),
     (BotError, 404, "model_not_found"),
 )
+_PORT = re.compile(r":\d*$")
 _Responses = dict[int | str, dict[str, Any]]
 _ERRORS: _Responses = {
     status: {"model": forms.ErrorAnswer, "description": words}
@@ -109,14 +110,13 @@ def build_app(service: Service) -> FastAPI:
         description="Many bots on one base, by OpenAI's completions.",
         docs_url=None,  # its pages would fetch scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
         separate_input_output_schemas=False,
     )
     app.state.service = service
     _add_handlers(app)
     _add_addresses(app)
-    app.add_middleware(_Limits, metrics=service.metrics)
-    if not service.keys.needed:  # a page in a browser must not reach it by a name of its own
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]"])
+    app.add_middleware(_Limits, service=service)
     return app
 
 
@@ -217,6 +217,9 @@ def _admit(service: Service, account: Account, job: Job) -> None:
         raise Refusal(503, "The service is stopping.", code="stopping", wait=5.0)
     if wait := account.spend():
         raise Refusal(429, "Too many requests with this key.", code="rate_limit", wait=wait)
+    most = min(account.most, service.config.queue)
+    if job.config.n > most:
+        raise Refusal(400, f"No more than {most} posts at once.", code="invalid_value", param="n")
     if account.posts + job.config.n > account.most:
         words = f"No more than {account.most} posts of one key at once."
         raise Refusal(429, words, code="posts_limit", wait=1.0)
@@ -346,14 +349,19 @@ def _add_handlers(app: FastAPI) -> None:
 
 
 class _Limits:
-    """Refuses large bodies before they are read, and counts answers by status."""
+    """Refuses large bodies and foreign names of this machine, and counts answers by status."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, *, service: Service) -> None:
+        self._app, self._metrics = app, service.metrics
+        # Without keys a page in somebody's browser must not reach it by a name of its own.
+        self._any_name = service.keys.needed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if not self._any_name and not is_loopback(_host(scope)):
+            await Refusal(400, "This is not its address.").answer()(scope, receive, send)
             return
         read = 0
 
@@ -362,7 +370,7 @@ class _Limits:
             message = await receive()
             read += len(message.get("body", b""))
             if read > _LARGEST_BODY:
-                raise Refusal(413, f"No more than {_LARGEST_BODY:,} bytes.", code="too_large")
+                raise HTTPException(413, f"No more than {_LARGEST_BODY:,} bytes.")
             return message
 
         async def counted(message: Message) -> None:
@@ -373,3 +381,9 @@ class _Limits:
             await send(message)
 
         await self._app(scope, limited, counted)
+
+
+def _host(scope: Scope) -> str:
+    """Return the name by which the client calls this machine, without the port."""
+    name: str = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    return name.rpartition(":")[0].strip("[]") if _PORT.search(name) else name.strip("[]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -95,6 +96,14 @@ class Keys:
             return self._open
         scheme, _, key = (header or "").partition(" ")
         return self._accounts.get(_hash(key.strip())) if scheme.lower() == "bearer" else None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is this machine's own only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _hash(key: str) -> bytes:

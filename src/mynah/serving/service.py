@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import ipaddress
 import signal
 import socket
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from mynah.fast_llama import supports
 from mynah.model import Base, Device, choose_device, load_base
 from mynah.serving.app import Service, build_app
 from mynah.serving.desk import Desk
-from mynah.serving.keys import Keys, read_keys
+from mynah.serving.keys import Keys, is_loopback, read_keys
 from mynah.serving.metrics import Metrics
 from mynah.serving.mixed_llama import MixedLlama
 from mynah.serving.shelf import Shelf, common_base
@@ -113,14 +112,6 @@ def check_reach(config: ServeConfig) -> None:
             f"On {config.host} everybody could ask, so a key is needed.",
             hint="Write one to a file, and add: --keys FILE",
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address is this machine's own only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def open_port(config: ServeConfig) -> socket.socket:
