@@ -38,7 +38,7 @@ SAY = GenerationConfig(max_tokens=24, max_draws=2)
 @contextmanager
 def running(bots: Path, **settings: Any) -> Iterator[tuple[httpx.Client, Service]]:
     """Serve a folder on loopback, with a client that speaks to it."""
-    config = ServeConfig(port=0, length=128, **settings)
+    config = ServeConfig(**{"port": 0, "length": 128, "timeout": 300, **settings})
     with open_port(config) as port, open_service(bots, config, SAY, tiny.FP32) as service:
         quiet = uvicorn.Config(build_app(service), lifespan="off", log_level="error")
         server = uvicorn.Server(quiet)
@@ -46,7 +46,7 @@ def running(bots: Path, **settings: Any) -> Iterator[tuple[httpx.Client, Service
         thread.start()
         url = f"http://127.0.0.1:{port.getsockname()[1]}"
         try:
-            with httpx.Client(base_url=url, timeout=60) as client:
+            with httpx.Client(base_url=url, timeout=300) as client:
                 yield client, service
         finally:
             server.should_exit = True
@@ -228,7 +228,7 @@ def test_who_hangs_up_frees_the_places(bot: RunFolder) -> None:
         assert service.keys.account(None).posts == 0
 
 
-def until(holds: Any, seconds: float = 20) -> None:
+def until(holds: Any, seconds: float = 120) -> None:
     ends = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < ends
@@ -329,12 +329,12 @@ def test_it_stops_when_what_is_begun_is_done(bot: RunFolder) -> None:
                     httpx.post,
                     f"{said['url']}/v1/completions",
                     json={"model": bot.name, "n": 40, "max_tokens": 40},
-                    timeout=60,
+                    timeout=300,
                 )
                 until(lambda: " 40.0" in drawn(said["url"]))
                 process.send_signal(signal.SIGTERM)
                 assert len(texts(asked.result())) == 40
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=120)
             assert (process.returncode, out, err) == (0, "", "")
         finally:
             process.kill()
