@@ -80,12 +80,45 @@ def samples(count: int = 4) -> Iterator[Sample]:
     yield from (x_archive(count), grailbird(count), reddit(count), community(count))
     yield from (snscrape(count), snscrape_json(count), twint(count), twint_json(count))
     yield from (tweepy(count), tweepy_compat(count), twarc(count), twarc_flat(count), page(count))
+    yield from (bluesky_records(count), bluesky_feed(count))
     yield from (telegram(count), telegram_account(count), discord(count))
     yield from (whatsapp_android(count), whatsapp_ios(count), whatsapp_american(count))
     yield from (own_lines(count), own_list(count), own_table(count), own_text(count))
     yield from (mastodon(count), mastodon_outbox(count), mastodon_statuses(count))
     yield dataset(count)
     yield bluesky(count)
+
+
+def bluesky_post(number: int) -> dict[str, Any]:
+    """Return the record of a post."""
+    return car_files.post(text(number), createdAt=iso(number), langs=["en"])
+
+
+def bluesky_address(number: int, did: str = car_files.DID) -> str:
+    """Return where a post is."""
+    return f"at://{did}/{car_files.POSTS}/3k{number:011}"
+
+
+def bluesky_records(count: int) -> Sample:
+    """Return two pages of an account's records, the second without any."""
+    rows = [{"uri": bluesky_address(n), "cid": "b", "value": bluesky_post(n)} for n in range(count)]
+    pages = [{"body": {"records": rows, "cursor": "3k"}, "code": 200}, {"body": {"records": []}}]
+    return json_file("bluesky_json", "records.json", pages, count, count)
+
+
+def bluesky_feed(count: int) -> Sample:
+    """Return a page of an account's feed, with a repost."""
+    author = {"did": car_files.DID, "handle": "tide.example", "displayName": NAME, "labels": []}
+    feed: list[dict[str, Any]] = [
+        {"post": {"uri": bluesky_address(n), "author": author, "record": bluesky_post(n)}}
+        for n in range(count)
+    ]
+    other = {"did": "did:plc:other", "handle": "gull.example"}
+    theirs = {"uri": bluesky_address(9, "did:plc:other"), "author": other}
+    theirs["record"] = car_files.post("Someone else's words.")
+    feed.append({"post": theirs, "reason": {"$type": "app.bsky.feed.defs#reasonRepost"}})
+    value = {"cursor": "3k", "feed": feed}
+    return json_file("bluesky_json", "feed.json", value, count, count + 1)
 
 
 def x_archive(count: int) -> Sample:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import car_files
+import samples
 from car_files import POSTS, account, cbor, cid, post
 from mynah.config import FetchConfig
 from mynah.errors import BrokenSource, EmptySource, MynahError, NoConsent, SourceError
@@ -183,3 +184,22 @@ def test_real_files() -> None:
     new = fetch(FORMATS / "valid_repo_v3.car")[1]
     assert Counter(each.kind for each in new) == {"post": 2, "self-reply": 2}
     assert all(each.created_at and each.lang == "en" for each in new)
+
+
+@pytest.mark.skipif(not FORMATS.is_dir(), reason="the real samples are not at hand")
+def test_real_answers() -> None:
+    """Counted with json alone: 27 items of a feed, 25 of them reposts; 2 records on two pages."""
+    fetched, posts = fetch(FORMATS.parent / "bluesky_getAuthorFeed/benoist.dev_getAuthorFeed.json")
+    assert {each.author for each in posts} == {"benoist.dev"} and len(posts) == 2
+    assert fetched.skipped == 25 and len(fetched.accounts) == 1
+    fetched, posts = fetch(FORMATS.parent / "bluesky_listRecords/shoo_listRecords.json")
+    assert [each.kind for each in posts] == ["self-reply", "post"] and fetched.skipped == 0
+
+
+def test_a_saved_feed_of_somebody_who_wants_no_strangers(tmp_path: Path) -> None:
+    sample = samples.bluesky_feed(3)
+    said = sample.data.replace(b'"labels": []', b'"labels": [{"val": "!no-unauthenticated"}]')
+    (tmp_path / "feed.json").write_bytes(said)
+    with pytest.raises(NoConsent, match="logged in"):
+        fetch(tmp_path / "feed.json")
+    assert len(fetch(tmp_path / "feed.json", i_have_the_right_to=True)[1]) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 import samples
 from conftest import tiny_recipe
 from mynah.config import FetchConfig
-from mynah.errors import UnknownFormat
+from mynah.errors import SourceNotFound, UnknownFormat
 from mynah.pipeline import make_bot
 from mynah.sources import READERS, read
 from mynah.sources.recognition import find
@@ -92,6 +93,7 @@ def test_an_unknown_file_is_told_which_formats_exist(tmp_path: Path) -> None:
 
 ROWS = [  # one for each row of the table in docs/formats.md
     *(samples.snscrape, samples.twint, samples.tweepy, samples.twarc, samples.community),
+    samples.bluesky_feed,
     *(samples.telegram, samples.whatsapp_ios, samples.discord, samples.reddit, samples.dataset),
 ]
 
@@ -120,6 +122,21 @@ def test_damaged_samples_raise_nothing_foreign(reader: fuzz.Reader, tmp_path: Pa
     assert [failure.text for failure in failures] == []
     assert made == done + refused and (made == 150 or reader.SCHEME == "hf")
     assert done and (refused or made < 150)
+
+
+def test_a_reference_without_a_type_is_none(tmp_path: Path) -> None:
+    """Found by damage: a list where v2 says how one tweet refers to another."""
+    row = samples.tweet_v2(1, referenced_tweets=[{"type": ["quoted"], "id": "5"}])
+    path = tmp_path / "page.json"
+    path.write_text(json.dumps({"data": [row]}))
+    assert [post.kind for post in read(str(path), FetchConfig()).posts] == ["post"]
+
+
+def test_a_member_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """Found by damage: a zip whose only table had lost its name."""
+    place = fuzz.place_at(samples.reddit(2).write(tmp_path), FetchConfig())
+    with pytest.raises(SourceNotFound, match="There is no"):
+        place.open("tweets.csv")
 
 
 def test_the_fuzzer_finds_what_a_reader_lets_through(tmp_path: Path) -> None:

@@ -271,17 +271,17 @@ def _training(run: Json) -> Json | None:
         "base_license": base.get("license"),
         "base_page": link("the page of the base", url),
         "duration": duration(stage.get("seconds")),
-        "flock": _flock(result.get("flock")),
+        "flock": _flock(result.get("flock"), run["name"]),
         "settings": _settings({**(stage.get("config") or {}), **result}),
     }
 
 
-def _flock(row: Json | None) -> Json | None:
+def _flock(row: Json | None, own: str) -> Json | None:
     """Return what a bot started from, in Markdown, where it was not the bare base."""
     if not row:
         return None
     voices = ", ".join(f"@{plain(handle)}" for handle in row["accounts"])
-    return {"name": plain(row["name"]), "voices": voices}
+    return {"name": plain(row["name"]), "voices": voices, "itself": row["name"] == own}
 
 
 def _versions(run: Json) -> dict[str, str]:

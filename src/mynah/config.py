@@ -220,6 +220,16 @@ class WhoConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RenewalConfig(Settings):
+    """How a bot learns on from what is new."""
+
+    effort: Effort = setting("quick", "how long to learn on: quick, normal or best")
+    judged: int = setting(200, "most of the newest posts that old and new are judged by", least=1)
+    samples: int = setting(100, "posts that each draws, to count copies", least=1)
+    seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrackingConfig(Settings):
     """Who keeps a record of the runs."""
 
@@ -312,6 +322,7 @@ STAGES: dict[str, type[Any]] = {
     "report": ReportConfig,
     "quiz": QuizConfig,
     "who": WhoConfig,
+    "update": RenewalConfig,
     "track": TrackingConfig,
     "share": ShareConfig,
     "export": ExportConfig,

@@ -176,6 +176,16 @@ def _cells(link: Any) -> tuple[str, ...]:
     return link.status, plain_line(link.name), link.stage, hashed, plain_line(link.why)
 
 
+def print_renewal(renewal: Any) -> None:
+    """Show what stood and what was made, side by side."""
+    table = Table("", "Was", "New", box=None, pad_edge=False)
+    before, after = renewal.before, renewal.after
+    bits = f"Bits per byte of the {renewal.judged_on} newest posts"
+    table.add_row(bits, f"{before.bits_per_byte:.3f}", f"{after.bits_per_byte:.3f}")
+    table.add_row("Copied without the guard", f"{before.copied:.1%}", f"{after.copied:.1%}")
+    out().print(table)
+
+
 def print_post(text: str, nearest: Mapping[str, Any] | None, verbose: bool) -> None:
     """Show one generated post, with its nearest real one where asked for."""
     console = out()

@@ -220,4 +220,24 @@ VERBS = (
         stages=("serve", "say"),
         without=("n", "seed", "engine"),
     ),
+    Verb(
+        name="update",
+        help="learn from what is new, and keep that only where it is better",
+        description="Fetch what the account has written since, learn on from the bot as it is, and "
+        "keep the new one only where it knows the newest posts better and repeats no more of them. "
+        "The bot changes in the end or not at all; what it was stays as a version.",
+        arguments=(
+            _BOT,
+            (("sources",), {"nargs": "*", "help": "a newer archive (default: ask the accounts)"}),
+        ),
+        stages=("update",),
+    ),
+    Verb(
+        name="rollback",
+        help="bring back what a bot was before an update",
+        arguments=(
+            _BOT,
+            (("--to",), {"type": int, "metavar": "N", "help": "version (default: the newest)"}),
+        ),
+    ),
 )

@@ -6,7 +6,6 @@ import io
 import re
 from calendar import timegm
 from collections.abc import Iterator, Mapping
-from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
@@ -15,13 +14,12 @@ from mynah.errors import BrokenSource, ExtraMissing, SourceNotFound
 from mynah.records import Account, Post
 from mynah.sources.answer import Answer
 from mynah.sources.consent import Check, Verdict
+from mynah.sources.hypertext import to_text
 from mynah.sources.journal import Content
 from mynah.sources.times import to_utc
 from mynah.sources.values import as_text, language, made_up_id
 from mynah.sources.visit import Visit
 
-_BLOCKS = {"p", "div", "li", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "tr"}
-_SILENT = {"script", "style", "head", "template"}
 _MOST_PAGES = 1_000  # a feed that leads on for ever is no feed
 _NO_AI = re.compile(r"\bno-?ai\b", re.IGNORECASE)
 _TRAINING = re.compile(r"\bai-train\s*=\s*no\b", re.IGNORECASE)
@@ -168,41 +166,10 @@ def _text(entry: Any) -> str:
     return text if text and (not title or begins) else "\n\n".join(filter(None, (title, text)))
 
 
-class _Words(HTMLParser):
-    """Collect the text of HTML: a blank line between blocks, a line for <br>."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._silent = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Break the line where the tag does."""
-        self._silent += tag in _SILENT
-        if tag == "br":
-            self.parts.append("\n")
-        elif tag in _BLOCKS:
-            self.parts.append("\n\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        """End a block."""
-        self._silent = max(0, self._silent - (tag in _SILENT))
-        if tag in _BLOCKS:
-            self.parts.append("\n\n")
-
-    def handle_data(self, data: str) -> None:
-        """Keep the words; a line's end in the source is a space."""
-        if not self._silent:
-            self.parts.append(re.sub(r"\s+", " ", data))
-
-
 def plain(html: str) -> str:
-    """Return the text of a piece of HTML."""
-    words = _Words()
-    words.feed(html)
-    words.close()
-    lines = [line.strip() for line in "".join(words.parts).split("\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    """Return the text of a piece of HTML, in which a line's end is a space."""
+    text = to_text(re.sub(r"\s+", " ", html)).text
+    return "\n".join(line.strip() for line in text.split("\n")).strip()
 
 
 def _handle(url: str) -> str:

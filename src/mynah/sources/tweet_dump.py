@@ -79,7 +79,8 @@ def translated(tweet: Tweet) -> Tweet:
     long = as_dict(tweet.get("note_tweet")) or as_dict(tweet.get("note_post"))
     source = long if as_text(long.get("text")) else tweet
     referenced = tweet.get("referenced_tweets") or tweet.get("referenced_posts")
-    kinds = {ref.get("type"): ref.get("id") for ref in map(as_dict, as_list(referenced))}
+    # A damaged file may have anything for a type, also what cannot be a key.
+    kinds = {as_text(ref.get("type")): ref.get("id") for ref in map(as_dict, as_list(referenced))}
     return {
         "id_str": tweet.get("id"),
         "created_at": tweet.get("created_at"),
