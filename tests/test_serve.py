@@ -171,7 +171,7 @@ def test_a_bot_that_is_damaged_is_an_error_and_no_more(bot: RunFolder, mirror: R
         weights = bot.adapter / "adapter_model.safetensors"
         weights.write_bytes(weights.read_bytes()[:1_000])
         answer = ask(client, bot.name)
-        assert answer.status_code == 404 and "does not fit" in answer.json()["error"]["message"]
+        assert answer.status_code == 404 and "is damaged" in answer.json()["error"]["message"]
         assert texts(ask(client, mirror.name))
 
 
@@ -191,7 +191,7 @@ def test_what_does_not_fit_the_queue_is_to_come_back(bot: RunFolder) -> None:
 def test_each_key_has_its_own_share(bot: RunFolder, tmp_path: Path) -> None:
     file, (ann, bob) = tmp_path / "keys", ("ann-" + "a" * 20, "bob-" + "b" * 20)
     file.write_text(f"# who may ask\n{ann}\n\n{bob}\n", encoding="utf-8")
-    with running(bot.root.parent, keys=str(file), rate=18, key_posts=4) as (client, _):
+    with running(bot.root.parent, keys=str(file), rate=1, key_posts=4) as (client, _):
         for header in (None, "Bearer wrong", ann, f"Basic {ann}"):
             client.headers = httpx.Headers({"authorization": header} if header else {})
             for answer in (ask(client, bot.name), client.get("/metrics"), client.get("/v1/models")):
@@ -201,7 +201,7 @@ def test_each_key_has_its_own_share(bot: RunFolder, tmp_path: Path) -> None:
         assert ask(client, bot.name, n=5).json()["error"]["param"] == "n"
         assert ask(client, bot.name).status_code == 200
         refused = ask(client, bot.name)
-        assert refused.status_code == 429 and 1 <= int(refused.headers["retry-after"]) <= 4
+        assert refused.status_code == 429 and 1 <= int(refused.headers["retry-after"]) <= 60
         client.headers["authorization"] = f"Bearer {bob}"
         assert ask(client, bot.name).status_code == 200
 
@@ -225,7 +225,7 @@ def test_who_hangs_up_frees_the_places(bot: RunFolder) -> None:
         with pytest.raises(httpx.ReadTimeout):
             client.post("/v1/completions", json={"model": bot.name, "n": 64}, timeout=0.05)
         until(lambda: service.desk.drawing == service.desk.waiting == 0)
-        assert service.keys.account(None).posts == 0
+        until(lambda: service.keys.account(None).posts == 0)
 
 
 def until(holds: Any, seconds: float = 120) -> None:
@@ -318,7 +318,7 @@ def test_without_bots_there_is_nothing_to_serve(bots: Path) -> None:
 
 def test_it_stops_when_what_is_begun_is_done(bot: RunFolder) -> None:
     """SIGTERM in the middle of an answer: the answer comes, then the process ends well."""
-    with tiny.start("serve", "--port", 0, "--json", "--rows", 1) as process:
+    with tiny.start("serve", "--port", 0, "--json", "--rows", 1, "--stop-seconds", 300) as process:
         try:
             assert process.stdout and process.stderr
             said = json.loads(process.stdout.readline())
@@ -331,7 +331,7 @@ def test_it_stops_when_what_is_begun_is_done(bot: RunFolder) -> None:
                     json={"model": bot.name, "n": 40, "max_tokens": 40},
                     timeout=300,
                 )
-                until(lambda: " 40.0" in drawn(said["url"]))
+                until(lambda: on_their_way(said["url"]) > 30)
                 process.send_signal(signal.SIGTERM)
                 assert len(texts(asked.result())) == 40
             out, err = process.communicate(timeout=120)
@@ -340,15 +340,11 @@ def test_it_stops_when_what_is_begun_is_done(bot: RunFolder) -> None:
             process.kill()
 
 
-def drawn(url: str) -> str:
-    """Return the line that counts posts on their way; the last one has its place soon."""
+def on_their_way(url: str) -> float:
+    """Return how many posts are drawn or wait for it."""
+    names = ("mynah_posts_drawing ", "mynah_posts_waiting ")
     lines = httpx.get(f"{url}/metrics").text.splitlines()
-    count = sum(
-        float(line.split()[-1])
-        for line in lines
-        if line.startswith(("mynah_posts_drawing ", "mynah_posts_waiting "))
-    )
-    return f" {count if count < 30 else 40.0}"
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(names))
 
 
 def test_a_mistake_is_one_sentence(bot: RunFolder) -> None:

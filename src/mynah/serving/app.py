@@ -215,11 +215,11 @@ def _admit(service: Service, account: Account, job: Job) -> None:
     """Take a request to the desk, if its key has not had its share."""
     if not service.desk.alive:
         raise Refusal(503, "The service is stopping.", code="stopping", wait=5.0)
-    if wait := account.spend():
-        raise Refusal(429, "Too many requests with this key.", code="rate_limit", wait=wait)
     most = min(account.most, service.config.queue)
     if job.config.n > most:
         raise Refusal(400, f"No more than {most} posts at once.", code="invalid_value", param="n")
+    if wait := account.spend():
+        raise Refusal(429, "Too many requests with this key.", code="rate_limit", wait=wait)
     if account.posts + job.config.n > account.most:
         words = f"No more than {account.most} posts of one key at once."
         raise Refusal(429, words, code="posts_limit", wait=1.0)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mynah.cleaning import read_cleaned
 from mynah.copying import CopyIndex, words_of
-from mynah.errors import BotBusy, BotNotFound, MynahError, StageMissing
+from mynah.errors import BotBusy, BotError, BotNotFound, MynahError, StageMissing
 from mynah.lora import WEIGHTS
 from mynah.run_folder import RunFolder, open_bot
 from mynah.serving.seats import Shape, read_adapter
@@ -165,11 +165,20 @@ class Shelf:
         """
         for _ in range(_TRIES):
             version = self.check(name)
-            voice = self._read(RunFolder(self.bots / name), version)
+            voice = self._read_whole(RunFolder(self.bots / name), version)
             if version == self.check(name):
                 self._keep(voice)
                 return voice
         raise BotBusy(f"Bot '{name}' is just being written.", hint="Ask again.")
+
+    def _read_whole(self, folder: RunFolder, version: Version) -> Voice:
+        """Read a bot; what is wrong with it is said without the paths of this machine."""
+        try:
+            return self._read(folder, version)
+        except (MynahError, OSError) as error:
+            raise BotError(
+                f"Bot '{folder.name}' is damaged, or just being written.", hint="Train it again."
+            ) from error
 
     def _read(self, folder: RunFolder, version: Version) -> Voice:
         adapter, rank = read_adapter(folder.adapter, self._shape)
