@@ -171,8 +171,10 @@ def _npm(home: Path, *packages: str) -> None:
         "npm_config_fetch_retries": "0",
     }
     command = [npm, "install", "--prefix", str(home), "--no-audit", "--no-fund", *packages]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=_MINUTES * 60
-    )
+    pipes = {"capture_output": True, "text": True}
+    try:
+        done = subprocess.run(command, env=environment, timeout=_MINUTES * 60, **pipes)
+    except subprocess.TimeoutExpired as error:
+        raise NotToBeHad(f"npm took more than {_MINUTES} minutes") from error
     if done.returncode:
         raise NotToBeHad(f"npm install {' '.join(packages)} failed: {done.stderr[-300:]}")

@@ -44,8 +44,18 @@ def test_every_verb_alone(small_archive: Path, tiny_base: Path, bots: Path) -> N
         "bot": "ana",
         "folder": str(Path("bots") / "ana"),
         "accounts": ["ferryclerk"],
+        "consents": [],
         "format": "x-archive-2022",
         "posts": 130,
+        "skipped": 0,
+        "found": [
+            {
+                "source": "ferry.zip",
+                "format": "x-archive-2022",
+                "sureness": "for certain",
+                "posts": 130,
+            }
+        ],
     }
     cleaned = mynah("clean", "ana", "--json").json
     assert cleaned["downloaded"] == 130 == cleaned["kept"] + sum(cleaned["dropped"].values())

@@ -67,7 +67,8 @@ def test_each_format_has_a_folder_of_its_own_and_replaces_only_that(
     assert exported(bot, form) == folder
     assert not (folder / "old").exists()
     assert hash_tree(folder / "README.md") == first
-    assert bot.stage_record("export")["outputs"] == {folder.name: hash_tree(folder)}
+    stage = "export" if form == "transformers" else f"export-{form}"
+    assert bot.stage_record(stage)["outputs"] == {folder.name: hash_tree(folder)}
 
 
 @pytest.mark.parametrize("form", FORMATS)

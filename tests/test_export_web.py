@@ -339,4 +339,4 @@ def test_on_the_command_line(bot: RunFolder, site: Path) -> None:
     folder = Path(done.json["folder"])
     assert folder == Path("bots") / bot.name / "model-web"
     assert (folder / "index.html").exists()
-    assert bot.stage_record("export")["outputs"].keys() == {"model-web"}
+    assert bot.stage_record("export-web")["outputs"].keys() == {"model-web"}

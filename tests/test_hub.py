@@ -22,7 +22,8 @@ from tiny import Answer, mynah
 REPO = "ada/ferryclerk"
 PUBLISHED = {
     *("README.md", "config.json", "generation_config.json", "model.safetensors", "pipeline.svg"),
-    *("report.html", "report.json", "tokenizer.json", "tokenizer_config.json"),
+    *("machine-made.json", "report.html", "report.json", "tokenizer.json"),
+    "tokenizer_config.json",
 }
 ADAPTER = PUBLISHED - {"config.json", "model.safetensors"} | {
     *("adapter_config.json", "adapter_model.safetensors"),

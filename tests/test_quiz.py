@@ -186,7 +186,8 @@ def test_answers_are_read_scored_and_kept(bot: RunFolder, monkeypatch: pytest.Mo
     assert row["at"].endswith("Z")
     assert (kept(bot)["pairs"], kept(bot)["right"], kept(bot)["share"]) == (count, count, 1.0)
     record = bot.stage_record("quiz")
-    assert record["result"]["right"] == count and list(record["outputs"]) == ["quiz.json"]
+    assert record["result"]["right"] == count
+    assert list(record["outputs"]) == ["quiz.json", "report.html"]
 
 
 def test_rounds_are_added_and_the_next_asks_about_other_posts(

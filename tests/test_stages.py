@@ -68,7 +68,13 @@ def test_fetch_writes_posts_and_where_they_came_from(bots: Path, small_archive: 
     [account] = run["accounts"]
     assert account["handle"] == "ferryclerk" and account["own_archive"] is True
     record = run["stages"]["fetch"]
-    assert record["result"] == {"format": "x-archive-2022", "posts": 130}
+    found = {"source": "ferry.zip", "format": "x-archive-2022", "sureness": "for certain"}
+    assert record["result"] == {
+        "format": "x-archive-2022",
+        "posts": 130,
+        "skipped": 0,
+        "found": [found | {"posts": 130}],
+    }
     assert record["outputs"] == {"posts.jsonl": hash_file(folder.posts)}
     assert "ferry.zip/data/tweets.js" in record["inputs"]
     assert record["config"]["max_posts"] is None and record["seconds"] >= 0

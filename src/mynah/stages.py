@@ -73,7 +73,8 @@ def stage(
             result=made["result"],
             **made["more"],
         )
-        tell(tracker, folder, name)
+        if not isinstance(tracker, NullTracker):
+            tell(tracker, folder, name)
 
 
 def run_id(folder: RunFolder, stage: str) -> str:
