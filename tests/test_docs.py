@@ -151,7 +151,7 @@ def asked(verb: str, archive: Path, base: Path) -> list[object]:
     }.get(verb, ["ferryclerk"])
 
 
-RUNS_ON = {"dashboard"}  # until Ctrl-C: see test_dashboard
+RUNS_ON = {"dashboard", "serve"}  # until Ctrl-C: see test_dashboard, test_serve
 
 
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS if verb.name not in RUNS_ON])

@@ -307,6 +307,23 @@ class WebConfig(Settings):
     max_upload_gib: float = setting(2.0, "largest file that can be brought, in GiB", above=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig(Settings):
+    """How bots answer for others over HTTP."""
+
+    host: str = setting("127.0.0.1", "address to listen on; any but this machine's needs --keys")
+    port: int = setting(8_000, "port to listen on; 0 takes a free one", least=0, most=65_535)
+    keys: str | None = setting(None, "file of API keys, one a line (default: no key is needed)")
+    rows: int = setting(16, "most posts that are drawn side by side", least=1, most=256)
+    length: int = setting(512, "most tokens of a prompt and its post together", least=8)
+    queue: int = setting(64, "most posts that may wait; more are refused with 429", least=1)
+    key_posts: int = setting(64, "most posts of one key on their way at once", least=1)
+    rate: float | None = setting(None, "most requests a minute of one key (default: any)", above=0)
+    hot_mib: float = setting(512.0, "memory for bots at hand, in MiB: one takes 5 to 25", above=0)
+    timeout: float = setting(60.0, "seconds after which a request is given up", above=0)
+    stop_seconds: float = setting(30.0, "seconds to finish what is begun when stopped", least=0)
+
+
 STAGES: dict[str, type[Any]] = {
     "fetch": FetchConfig,
     "clean": CleaningConfig,
@@ -323,6 +340,7 @@ STAGES: dict[str, type[Any]] = {
     "push": PushConfig,
     "hub": HubConfig,
     "web": WebConfig,
+    "serve": ServeConfig,
 }
 
 

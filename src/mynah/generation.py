@@ -30,13 +30,11 @@ class Rows(Protocol):
         """Read the next token of some rows; the other rows leave."""
 
 
-class Engine(Protocol):
-    """What turns tokens into the chances of the next one. What to draw is decided here, for all."""
+class Words(Protocol):
+    """What turns text into tokens and back."""
 
-    name: str
     separator: int  # id of the token that opens and ends every post
-    longest: int  # tokens that it reads at once
-    at_once: int  # posts that are best drawn side by side
+    longest: int  # tokens that are read at once
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, nothing put before it."""
@@ -44,12 +42,19 @@ class Engine(Protocol):
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, special ones left out."""
 
+
+class Engine(Words, Protocol):
+    """What turns tokens into the chances of the next one. What to draw is decided here, for all."""
+
+    name: str
+    at_once: int  # posts that are best drawn side by side
+
     def begin(self, start: Sequence[int], rows: int, length: int) -> Rows:
         """Return rows that all begin with `start` and grow to `length` tokens at most."""
 
 
 @dataclass(kw_only=True)
-class _Draft:
+class Draft:
     """One post being drawn; its random numbers depend on seed, place and draw alone."""
 
     place: int
@@ -64,36 +69,38 @@ class _Draft:
     tracker: CopyTracker | None = None
 
     def start(self, tracker: CopyTracker | None) -> None:
+        """Begin the next draw; `tracker` watches it for copies."""
         self.ids, self.tracker = [], tracker
         self.dice = random.Random(f"{self.seed}:{self.place}:{self.draw}")
 
     def drop(self) -> None:
+        """Count a draw that was thrown away before its end."""
         self.dropped_early += 1
         self.dropped_tokens += len(self.ids)
         self.copied_first |= not self.draw
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Task:
+class Task:
     """What all drafts of one call share."""
 
-    engine: Engine
+    words: Words
     prompt: str
     config: GenerationConfig
     index: CopyIndex | None
 
-    def start(self, draft: _Draft) -> None:
+    def start(self, draft: Draft) -> None:
         """Begin a draw; the last one is always carried to its end, to have something to show."""
         last = draft.draw + 1 >= self.config.max_draws
         watched = self.index and not self.config.allow_copies and not last
         draft.start(self.index.tracker() if self.index and watched else None)
 
-    def said(self, draft: _Draft) -> str:
+    def said(self, draft: Draft) -> str:
         """Return the continuation of the prompt so far, up to the first new line."""
-        line = self.engine.decode(draft.ids).split("\n")[0]
+        line = self.words.decode(draft.ids).split("\n")[0]
         return "".join(letter for letter in line if unicodedata.category(letter) != "Cc")
 
-    def copies(self, draft: _Draft) -> bool:
+    def copies(self, draft: Draft) -> bool:
         """Tell whether a draw is known for a copy before it is whole."""
         if draft.tracker is None:
             return False
@@ -101,9 +108,9 @@ class _Task:
 
     def ends_line(self, token: int) -> bool:
         """Tell whether a post is over with a token: it is one line."""
-        return "\n" in self.engine.decode([token])
+        return "\n" in self.words.decode([token])
 
-    def take(self, draft: _Draft, ended: bool) -> bool:
+    def take(self, draft: Draft, ended: bool) -> bool:
         """Keep the better of this whole draw and those before; tell whether to stop drawing."""
         text = self.prompt + self.said(draft).rstrip()
         overlap = self.index.overlap(text) if self.index else None
@@ -138,35 +145,35 @@ def generate(
     Raises:
         SettingsError: prompt and post are longer than the base can read.
     """
-    start = _start(engine, prompt, config)
+    start = opening(engine, prompt, config)
     rows = engine.begin(start, min(config.n, engine.at_once), len(start) + config.max_tokens)
-    task = _Task(engine=engine, prompt=prompt, config=config, index=index)
-    waiting = deque(_Draft(place=place, seed=seed) for place in range(config.n))
-    drawing: dict[int, _Draft] = {}
+    task = Task(words=engine, prompt=prompt, config=config, index=index)
+    waiting = deque(Draft(place=place, seed=seed) for place in range(config.n))
+    drawing: dict[int, Draft] = {}
     logits: dict[int, Logits] = {}
     while waiting or drawing:
         while waiting and (row := rows.join()) is not None:
             drawing[row] = waiting.popleft()
             task.start(drawing[row])
             logits[row] = rows.first
-        for row, ended in _draw(task, drawing, logits):
+        for row, ended in draw(task, drawing, logits):
             draft = drawing.pop(row)
             if ended is not None and task.take(draft, ended):
-                yield _generation(draft, prompt, index)
+                yield finished(draft, prompt, index)
             else:
                 draft.draw += 1
                 waiting.append(draft)
         logits = dict(rows.read({row: draft.ids[-1] for row, draft in drawing.items()}))
 
 
-def _draw(
-    task: _Task, drawing: Mapping[int, _Draft], logits: Mapping[int, Logits]
+def draw(
+    task: Task, drawing: Mapping[int, Draft], logits: Mapping[int, Logits]
 ) -> list[tuple[int, bool | None]]:
     """Draw a token for each row; return the rows that are over.
 
     With each stands whether it ended by itself; None where it was dropped as a copy.
     """
-    config, separator = task.config, task.engine.separator
+    config, separator = task.config, task.words.separator
     over: list[tuple[int, bool | None]] = []
     for row, draft in drawing.items():
         chances = logits[row]
@@ -189,13 +196,17 @@ def _draw(
     return over
 
 
-def _start(engine: Engine, prompt: str, config: GenerationConfig) -> list[int]:
-    """Return what every post begins with, in tokens."""
-    start = [engine.separator, *engine.encode(prompt)]
-    if len(start) + config.max_tokens > engine.longest:
+def opening(words: Words, prompt: str, config: GenerationConfig) -> list[int]:
+    """Return what every post begins with, in tokens.
+
+    Raises:
+        SettingsError: prompt and post are longer than the base can read.
+    """
+    start = [words.separator, *words.encode(prompt)]
+    if len(start) + config.max_tokens > words.longest:
         raise SettingsError(
             f"A prompt of {len(start) - 1:,} tokens and a post of up to {config.max_tokens:,} are "
-            f"more than the {engine.longest:,} that the base reads at once.",
+            f"more than the {words.longest:,} that the base reads at once.",
             hint="Choose a shorter prompt, or fewer --max-tokens.",
         )
     return start
@@ -211,7 +222,8 @@ def _less_copied(
     return new if new[0].share <= old[0].share else old
 
 
-def _generation(draft: _Draft, prompt: str, index: CopyIndex | None) -> Generation:
+def finished(draft: Draft, prompt: str, index: CopyIndex | None) -> Generation:
+    """Return the best of a draft's draws as it is shown."""
     overlap, text = draft.best or (None, "")
     return Generation(
         text=text,

@@ -121,7 +121,7 @@ def adapter_size(folder: Path) -> tuple[int, float]:
     Raises:
         BotError: there is none, or it is damaged.
     """
-    with _fitting(folder):
+    with fitting(folder):
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         return int(config["r"]), float(config["lora_alpha"])
 
@@ -143,7 +143,7 @@ def copy_adapter(model: Any, folder: Path) -> None:
     Raises:
         BotError: it is not whole, of another size, or another base's.
     """
-    with _fitting(folder):
+    with fitting(folder):
         tensors = load_file(folder / WEIGHTS)
         for name, layer in adapted(model).items():
             layer.lora_A.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_A.weight"))
@@ -153,7 +153,7 @@ def copy_adapter(model: Any, folder: Path) -> None:
 
 
 @contextmanager
-def _fitting(folder: Path) -> Iterator[None]:
+def fitting(folder: Path) -> Iterator[None]:
     """Say in one sentence that what is in `folder` is no adapter of this base."""
     try:
         yield

@@ -221,6 +221,16 @@ VERBS = (
         ),
     ),
     Verb(
+        name="serve",
+        help="let many bots answer at once, over HTTP",
+        description="Answer for all bots of the folder that are on one base, in OpenAI's form: "
+        "/v1/completions and /v1/models. Posts of different bots are drawn in one batch. On this "
+        "machine only, unless --host says otherwise. Ctrl-C or SIGTERM ends it once all that is "
+        "begun is done. The settings of say are for requests that do not bring their own.",
+        stages=("serve", "say"),
+        without=("n", "seed", "engine"),
+    ),
+    Verb(
         name="update",
         help="learn from what is new, and keep that only where it is better",
         description="Fetch what the account has written since, learn on from the bot as it is, and "

@@ -11,6 +11,7 @@ from mynah.commands.keeping import (
 )
 from mynah.commands.leaving import do_card, do_export, do_pull, do_push, do_share, do_takedown
 from mynah.commands.making import do_clean, do_fetch, do_flock, do_make, do_train
+from mynah.commands.serving import do_serve
 
 __all__ = [
     "do_card",
@@ -28,6 +29,7 @@ __all__ = [
     "do_report",
     "do_rollback",
     "do_say",
+    "do_serve",
     "do_share",
     "do_takedown",
     "do_train",

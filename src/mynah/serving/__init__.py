@@ -1,0 +1,1 @@
+"""One base, many voices: a service that answers for many bots at once, in one batch."""
