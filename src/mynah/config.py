@@ -253,6 +253,24 @@ class HubConfig(Settings):
     timeout: float = setting(120.0, "seconds to wait for an answer of the Hub", above=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FleetConfig(Settings):
+    """Where the bots of a flock file are made, and with how much of it."""
+
+    address: str | None = setting(
+        None, "Ray cluster, as host:6379, or auto (default: this machine alone)"
+    )
+    storage: str | None = setting(
+        None, "where the bots go, as s3://bucket/bots (default: the folder of bots)"
+    )
+    workers: int | None = setting(
+        None, "bots made at once on this machine (default: one a processor)", least=1
+    )
+    cpus: float = setting(1.0, "processors for each bot", above=0)
+    gpus: float = setting(0.0, "GPUs for each bot", least=0)
+    retries: int = setting(2, "times a bot is begun again after a crash or a lost machine", least=0)
+
+
 STAGES: dict[str, type[Any]] = {
     "fetch": FetchConfig,
     "clean": CleaningConfig,
@@ -266,6 +284,7 @@ STAGES: dict[str, type[Any]] = {
     "export": ExportConfig,
     "push": PushConfig,
     "hub": HubConfig,
+    "fleet": FleetConfig,
 }
 
 

@@ -294,18 +294,24 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         settle(path)
         new = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        old = _aside(path)
         try:
             yield new
             new.chmod(0o755)
-            if path.exists():
-                path.rename(old)
-            new.rename(path)
+            swap_in(new, path)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
-        finally:
-            settle(path)
+
+
+def swap_in(new: Path, path: Path) -> None:
+    """Put a folder in another one's place, on the same disk."""
+    settle(path)
+    try:
+        if path.exists():
+            path.rename(_aside(path))
+        new.rename(path)
+    finally:
+        settle(path)
 
 
 def settle(path: Path) -> None:

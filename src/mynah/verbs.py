@@ -89,6 +89,18 @@ VERBS = (
         stages=("fetch", "clean", "dataset", "train"),
     ),
     Verb(
+        name="fleet",
+        help="make many bots at once, here or on a cluster",
+        description="Make every bot of a flock file (TOML) as a task on Ray, on this machine or on "
+        "a cluster. A bot that is there, made of the same posts with the same settings, is "
+        "skipped; one that fails does not stop the rest. With the word status before the file "
+        "nothing is made. Ends with 1 where a bot failed.",
+        arguments=(
+            (("words",), {"nargs": "+", "metavar": "file", "help": "flock file, or status file"}),
+        ),
+        stages=("fleet",),
+    ),
+    Verb(
         name="report",
         help="judge the bot: what it learned, what it copies, who can tell",
         arguments=(_BOT,),
