@@ -137,3 +137,14 @@ def again(bots: Path, base: Path, machines: Any, names: set[str]) -> None:
     status = mynah("fleet", "status", "flock.toml", "--json")
     assert status.code == 1
     assert (status.json["made"], status.json["failed"], status.json["waiting"]) == (7, 1, 0)
+
+
+def test_settings_are_tried_on_several_machines(
+    machines: Any, bot: RunFolder, tiny_base: Path
+) -> None:
+    few = ["--samples", 2, "--judged", 4, "--max-post-tokens", 32]
+    where = ["--fleet", "--address", machines.address]
+    answer = mynah("sweep", bot.name, "--base", tiny_base, "--trials", 3, *few, *where, "--json")
+    assert (answer.code, answer.err) == (0, "")
+    assert sorted(trial["number"] for trial in answer.json["trials"]) == [0, 1, 2]
+    assert {trial["state"] for trial in answer.json["trials"]} <= {"complete", "pruned"}

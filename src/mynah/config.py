@@ -18,6 +18,8 @@ from mynah.errors import SettingsError
 Recipe = Literal["mynah", "huggingtweets"]
 Effort = Literal["quick", "normal", "best"]
 EngineName = Literal["auto", "torch", "llama"]
+Schedule = Literal["cosine", "linear", "constant"]
+Modules = Literal["all", "attention", "mlp"]
 TrackerName = Literal["trackio", "wandb", "none"]
 ExportFormat = Literal["transformers", "adapter", "gguf", "ollama", "web"]
 Quantization = Literal["f32", "f16", "q8_0", "q5_0", "q4_0"]
@@ -123,6 +125,8 @@ class TrainingConfig(Settings):
     warmup: float | None = setting(
         None, "share of the steps in which the rate rises", least=0, below=1
     )
+    schedule: Schedule = setting("cosine", "how the rate falls after that: to 0, or not at all")
+    modules: Modules = setting("all", "which linear layers of a block the adapter is on")
     int8: bool | None = setting(
         None, "multiply frozen weights in eight bits (default: where the processor has VNNI)"
     )
@@ -271,6 +275,19 @@ class FleetConfig(Settings):
     retries: int = setting(2, "times a bot is begun again after a crash or a lost machine", least=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig(Settings):
+    """How settings of the training are searched for."""
+
+    trials: int = setting(30, "trials in all, those of earlier calls counted", least=1)
+    max_copied: float = setting(
+        0.05, "largest share of a trial's posts that may be copies, guard off", least=0, most=1
+    )
+    samples: int = setting(40, "posts that each trial draws to see what it copies", least=1)
+    judged: int = setting(200, "most posts that a trial is judged by", least=1)
+    seed: int = setting(0, "random seed", least=0, most=2**32 - 1)
+
+
 STAGES: dict[str, type[Any]] = {
     "fetch": FetchConfig,
     "clean": CleaningConfig,
@@ -285,6 +302,7 @@ STAGES: dict[str, type[Any]] = {
     "push": PushConfig,
     "hub": HubConfig,
     "fleet": FleetConfig,
+    "sweep": SweepConfig,
 }
 
 

@@ -101,6 +101,23 @@ VERBS = (
         stages=("fleet",),
     ),
     Verb(
+        name="sweep",
+        help="search for the settings that teach this voice best",
+        description="Train many times, each time with other settings, and keep those that predict "
+        "unseen posts best without copying: sweep/best.toml in the bot's folder, for --settings. "
+        "Trials that do badly are given up at a quarter, a half or three quarters. Ctrl-C and "
+        "again goes on. The bot itself is not changed.",
+        arguments=(
+            _BOT,
+            (("--fleet",), {"action": "store_true", "help": "several trials at once, on Ray"}),
+        ),
+        stages=("sweep", "dataset", "train", "fleet"),
+        without=(
+            *("epochs", "learning_rate", "schedule", "warmup", "accumulate", "rank", "modules"),
+            *("batch_tokens", "recipe", "effort", "flock", "save_seconds", "storage"),
+        ),
+    ),
+    Verb(
         name="report",
         help="judge the bot: what it learned, what it copies, who can tell",
         arguments=(_BOT,),

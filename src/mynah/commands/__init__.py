@@ -4,7 +4,7 @@ from mynah.commands.asking import do_quiz, do_report, do_say, do_who
 from mynah.commands.keeping import do_dashboard, do_lineage, do_list
 from mynah.commands.leaving import do_card, do_export, do_pull, do_push, do_takedown
 from mynah.commands.making import do_clean, do_fetch, do_flock, do_make, do_train
-from mynah.commands.many import do_fleet
+from mynah.commands.many import do_fleet, do_sweep
 
 __all__ = [
     "do_card",
@@ -22,6 +22,7 @@ __all__ = [
     "do_quiz",
     "do_report",
     "do_say",
+    "do_sweep",
     "do_takedown",
     "do_train",
     "do_who",
