@@ -80,9 +80,12 @@ def sweep_bot(
     place = RunFolder(folder.root / "sweep")
     key = training_key(*learned_from(material), find_base(training.base).info.sha256)[:16]
     with place.lock():
-        how = _on_ray if fleet else _here
+        file, show = (place.root / "study.db").resolve(), _shower(watch, sweep)
         with bar(watch, "Trying settings", sweep.trials):
-            search = how(place.root / "study.db", key, material, fleet, _shower(watch, sweep))
+            if fleet:
+                search = _on_ray(file, key, material, fleet, show)
+            else:
+                search = _here(file, key, material, show)
         return _swept(place.root, search)
 
 
@@ -96,7 +99,10 @@ def _material(
     return Material(accounts=accounts, parts=parts, training=training, dataset=dataset, sweep=sweep)
 
 
-def _shower(watch: Watch, sweep: SweepConfig) -> Callable[[int, float | None], None]:
+Show = Callable[[int, float | None], None]
+
+
+def _shower(watch: Watch, sweep: SweepConfig) -> Show:
     def show(finished: int, best: float | None) -> None:
         words = "" if best is None else f" · best {best:.3f} bits per byte"
         watch.advance(finished, f"{finished} of {sweep.trials}{words}")
@@ -104,17 +110,17 @@ def _shower(watch: Watch, sweep: SweepConfig) -> Callable[[int, float | None], N
     return show
 
 
-Show = Callable[[int, float | None], None]
-
-
-def _here(file: Path, key: str, material: Material, fleet: None, show: Show) -> Search:
+def _here(file: Path, key: str, material: Material, show: Show) -> Search:
     search, base = Search(file, key, material.sweep), None
     while (asked := search.ask()) is not None:
         base = base or load_base(material.training.base)
         _one(base, material, search, *asked)
-        best = search.best()
-        show(search.finished(), best and best.bits_per_byte)
+        show(search.finished(), _bits(search.best()))
     return search
+
+
+def _bits(best: Trial | None) -> float | None:
+    return best.bits_per_byte if best else None
 
 
 def _one(
@@ -209,9 +215,9 @@ def _wait(ray: Any, works: list[Any], referee: Any, show: Show) -> None:
     left = works
     while left:
         done, left = ray.wait(left, num_returns=len(left), timeout=_SECONDS)
-        best, finished = ray.get([referee.best.remote(), referee.finished.remote()])
-        show(finished, best and best.bits_per_byte)
         try:
+            best, finished = ray.get([referee.best.remote(), referee.finished.remote()])
+            show(finished, _bits(best))
             ray.get(done)
         except ray.exceptions.RayError as error:
             raise FleetError(
