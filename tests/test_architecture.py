@@ -21,7 +21,7 @@ HEAVY = {
     *("accelerate", "ftfy", "gguf", "huggingface_hub", "jinja2", "numpy", "phonenumbers"),
     *("markovify", "matplotlib", "py3langid", "rapidfuzz", "rich", "sacrebleu", "safetensors"),
     *("scipy", "sklearn", "stdnum", "tokenizers", "torch", "trackio", "transformers", "wandb"),
-    *("yaml",),
+    *("yaml", "ray", "pyarrow", "fsspec", "optuna"),
 }
 
 

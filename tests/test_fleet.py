@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow.parquet import read_table
 
 import tiny
 from mynah.config import FleetConfig
@@ -69,6 +70,23 @@ def flock_file(base: Path, more: str = "") -> Path:
     text = f'accounts = ["archives/*.zip"]\n{more}{SETTINGS.format(base=base)}'
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def test_this_machine_alone_makes_what_is_ordered(bots: Path, tiny_base: Path) -> None:
+    accounts(Path("archives"), 1)
+    flock_file(
+        tiny_base,
+        '[[bot]]\nname = "huge"\nsources = ["archives/clerk0.zip"]\n'
+        "train = {batch_tokens = 900000000}\n",
+    )
+    answer = mynah("fleet", "flock.toml", "--workers", 1, "--json")
+    assert (answer.code, answer.json["made"], answer.json["failed"]) == (1, 1, 1), answer.err
+    [row] = answer.json["failures"]
+    assert row["bot"] == "huge" and "no machine has all of it" in row["error"]
+    rows = {row["bot"]: row for row in read_table(answer.json["table"]).to_pylist()}
+    report = read_json(bots / "clerk0" / "run.json")["stages"]["report"]["result"]
+    assert rows["clerk0"]["bits_per_byte"] == report["bits_per_byte"]["bot"]
+    assert rows["clerk0"]["accounts"] == ["clerk0"] and rows["huge"]["status"] == "failed"
 
 
 class Witness(threading.Thread):

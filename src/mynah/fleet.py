@@ -71,7 +71,12 @@ def make_fleet(
     """
     watch, shelf = watch or Nobody(), open_shelf(bots, config.storage)
     tally = Tally(table=bots / TABLE)
-    with RunFolder(bots).lock(), writing_table(tally.table) as table, cluster(config) as ray:
+    busy = f"Another fleet is being made in {bots}."
+    with (
+        RunFolder(bots).lock(busy=busy),
+        writing_table(tally.table) as table,
+        cluster(config) as ray,
+    ):
         shelf.clear()
         lender = _Lender(ray, config)
         record = _Record(tally, table, watch)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mynah.config import FleetConfig
-from mynah.errors import ExtraMissing, FleetError
+from mynah.errors import ExtraMissing, FleetError, MynahError
 
 Item = TypeVar("Item")
 
@@ -55,26 +55,40 @@ def cluster(config: FleetConfig) -> Iterator[Any]:
 
     Raises:
         ExtraMissing: it is not installed.
-        FleetError: the cluster does not answer.
+        FleetError: the cluster does not answer, or does not any more.
     """
     ray = load_ray()
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    own = {"num_cpus": _own_cpus(config), "include_dashboard": False}
+    own: dict[str, Any] = {"num_cpus": _own_cpus(config), "include_dashboard": False}
+    own["_node_ip_address"] = "127.0.0.1"  # nobody else on the network is to find it
     try:
         if config.address:
             ray.init(address=config.address, **quiet)
         else:
             ray.init(address="local", **own, **quiet)
     except Exception as error:  # ConnectionError, TimeoutError, RuntimeError, and Ray's own
-        raise FleetError(
-            f"No Ray cluster answers at {config.address or 'this machine'} "
-            f"({type(error).__name__}).",
-            hint="Start one with: ray start --head; or leave --address out.",
-        ) from error
+        raise _no_cluster(config, error) from error
     try:
         yield ray
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        raise FleetError(
+            f"The cluster was lost ({type(error).__name__}).",
+            hint="Run the same command again: what is there is skipped.",
+        ) from error
     finally:
         ray.shutdown()
+
+
+def _no_cluster(config: FleetConfig, error: Exception) -> FleetError:
+    if config.address is None:
+        return FleetError(
+            f"Ray did not start on this machine ({type(error).__name__}).",
+            hint="Try again when it is less busy.",
+        )
+    return FleetError(
+        f"No Ray cluster answers at {config.address} ({type(error).__name__}).",
+        hint="Start one with: ray start --head; or leave --address out.",
+    )
 
 
 def _own_cpus(config: FleetConfig) -> int | None:
@@ -117,7 +131,10 @@ def run_tasks(ray: Any, items: Iterable[Item], submit: Callable[[Item], Any]) ->
     """
     running: dict[Any, Item] = {}
     for item in items:
-        running[submit(item)] = item
+        try:
+            running[submit(item)] = item
+        except MynahError as error:  # this one cannot be begun; others may
+            yield Outcome(item=item, error=str(error))
         while len(running) >= _at_once(ray):
             yield from _ended(ray, running)
     while running:

@@ -181,8 +181,10 @@ class RunFolder:
         write_json(self.run, run)
 
     @contextmanager
-    def lock(self, wait: float = 0.0) -> Iterator[None]:
+    def lock(self, wait: float = 0.0, busy: str | None = None) -> Iterator[None]:
         """Hold the bot for this process; wait some seconds for another one to let go.
+
+        `busy` says who holds it then, where it is not a bot's folder.
 
         Raises:
             BotBusy: another process holds it.
@@ -197,7 +199,7 @@ class RunFolder:
                 guard.acquire(timeout=wait)
         except Timeout as error:
             raise BotBusy(
-                f"Another process is working on bot '{self.name}'.",
+                busy or f"Another process is working on bot '{self.name}'.",
                 hint="Wait for it, or choose another --name.",
             ) from error
         try:

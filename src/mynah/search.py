@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mynah.config import SweepConfig, TrainingConfig
-from mynah.errors import BotError, ExtraMissing
+from mynah.errors import BotError, ExtraMissing, StorageError
 from mynah.trial import Result
 
 # The original's space, to the letter. Accumulation is what it was there: batches added up into one
@@ -80,6 +81,7 @@ class Search:
         Raises:
             ExtraMissing: Optuna is not installed.
             BotError: the file is damaged.
+            StorageError: it cannot be written.
         """
         self._optuna, self._config = load_optuna(), config
         self._asked: dict[int, Any] = {}
@@ -94,51 +96,58 @@ class Search:
                     sampler=optuna.samplers.TPESampler(seed=config.seed, multivariate=True),
                     pruner=optuna.pruners.MedianPruner(n_startup_trials=_UNPRUNED),
                 )
-        except optuna.exceptions.StorageInternalError as error:
-            raise _damaged(file) from error
-        except Exception as error:  # SQLAlchemy's, of a file that is no database
-            raise _damaged(file) from error
-        if not self._study.trials:
-            self._study.enqueue_trial(dict(_USUAL))
+        except Exception as error:  # Optuna's, and SQLAlchemy's of a file that is no database
+            raise BotError(
+                f"{file} cannot be used ({type(error).__name__}).",
+                hint="Take it away to search anew.",
+            ) from error
+        with self._written():
+            if not self._study.trials:
+                self._study.enqueue_trial(dict(_USUAL))
         self.abandon()
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
         """Return the next trial's number and settings, None where there are enough."""
         if self._count("COMPLETE", "PRUNED", "RUNNING") >= self._config.trials:
             return None
-        trial = self._study.ask()
-        self._asked[trial.number] = trial
-        found: dict[str, Any] = {
-            "epochs": trial.suggest_int("epochs", *_EPOCHS),
-            "learning_rate": trial.suggest_float("learning_rate", *_RATES, log=True),
-        }
-        found |= {name: trial.suggest_categorical(name, each) for name, each in _CHOICES.items()}
+        with self._written():
+            trial = self._study.ask()
+            self._asked[trial.number] = trial
+            found: dict[str, Any] = {
+                "epochs": trial.suggest_int("epochs", *_EPOCHS),
+                "learning_rate": trial.suggest_float("learning_rate", *_RATES, log=True),
+            }
+            for name, each in _CHOICES.items():
+                found[name] = trial.suggest_categorical(name, each)
         return trial.number, as_settings(found)
 
     def heard(self, number: int, quarter: int, bits: float) -> bool:
         """Write down what a trial has reached; tell whether to give it up."""
         trial = self._asked[number]
-        trial.report(bits, quarter)
-        return bool(trial.should_prune())
+        with self._written():
+            trial.report(bits, quarter)
+            return bool(trial.should_prune())
 
     def tell(self, number: int, result: Result | None) -> None:
         """Write down how a trial ended; None: it was given up."""
         state, trial = self._optuna.trial.TrialState, self._asked.pop(number)
-        if result is None:
-            self._study.tell(number, state=state.PRUNED)
-            return
-        trial.set_user_attr("copied", result.copied)
-        trial.set_user_attr("seconds", result.seconds)
-        trial.set_constraint("copied", result.copied - self._config.max_copied)
-        self._study.tell(number, result.bits_per_byte)
+        with self._written():
+            if result is None:
+                self._study.tell(number, state=state.PRUNED)
+                return
+            trial.set_user_attr("copied", result.copied)
+            trial.set_user_attr("seconds", result.seconds)
+            trial.set_constraint("copied", result.copied - self._config.max_copied)
+            self._study.tell(number, result.bits_per_byte)
 
     def abandon(self) -> None:
         """Give up trials that nobody works on any more; their settings are tried again."""
         state = self._optuna.trial.TrialState
-        for trial in self._study.get_trials(states=(state.RUNNING,)):
-            self._asked.pop(trial.number, None)
-            self._study.tell(trial.number, state=state.FAIL)
-            self._study.enqueue_trial(trial.params)
+        with self._written():
+            for trial in self._study.get_trials(states=(state.RUNNING,)):
+                self._asked.pop(trial.number, None)
+                self._study.tell(trial.number, state=state.FAIL)
+                self._study.enqueue_trial(trial.params)
 
     def finished(self) -> int:
         """Return how many trials have ended, given up ones counted."""
@@ -180,6 +189,17 @@ class Search:
             return {}
         return {name: float(share) for name, share in found.items()}
 
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Say in one sentence that the file could not be written."""
+        try:
+            yield
+        except self._optuna.exceptions.StorageInternalError as error:
+            raise StorageError(
+                "The study could not be written; what it held is untouched.",
+                hint="Free some space and run the same command again.",
+            ) from error
+
     def _count(self, *states: str) -> int:
         return sum(each.state.name in states for each in self._study.trials)
 
@@ -196,7 +216,3 @@ def as_settings(found: Mapping[str, Any]) -> dict[str, Any]:
 def with_settings(training: TrainingConfig, found: Mapping[str, Any]) -> TrainingConfig:
     """Return a training's settings with those of a trial in them."""
     return replace(training, **found)
-
-
-def _damaged(file: Path) -> BotError:
-    return BotError(f"{file} is damaged.", hint="Take it away to search anew.")

@@ -72,14 +72,19 @@ def sweep_bot(
     Raises:
         StageMissing: the posts have not been cleaned.
         ExtraMissing: Optuna or Ray is not installed.
-        SettingsError: no post is left to judge by.
+        SettingsError: no post is left to judge by, or another recipe is wanted.
     """
     watch = watch or Nobody()
     load_optuna()
+    if training.recipe != "mynah" or training.flock:
+        raise SettingsError(
+            "A sweep is of adapters on the bare base.",
+            hint="Leave recipe and flock out of the settings.",
+        )
     material = _material(folder, training, dataset, sweep)
     place = RunFolder(folder.root / "sweep")
     key = training_key(*learned_from(material), find_base(training.base).info.sha256)[:16]
-    with place.lock():
+    with place.lock(busy=f"Another sweep of '{folder.name}' is going on."):
         file, show = (place.root / "study.db").resolve(), _shower(watch, sweep)
         with bar(watch, "Trying settings", sweep.trials):
             if fleet:
