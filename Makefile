@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Quiet twice: errors only.
 INSTALL := $(BIN)/python -m pip install --quiet --quiet
 
-.PHONY: help demo test check docs bench bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fleet clean
+.PHONY: help demo test check docs bench bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fleet bench-fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make check   lint, types, import contract, generated docs"
 	@echo "make docs    write the generated docs anew"
 	@echo "make bench   run the benchmarks, or one: make bench-startup"
+	@echo "make bench-fuzz   damage samples of every source; SAMPLES=folder adds yours"
 	@echo "make clean   remove the environment and everything built; bots stay"
 
 demo: $(VENV)/.base $(BUILD)/archives
@@ -62,6 +63,10 @@ bench-export: bench/export.py $(VENV)/.dev $(VENV)/.base
 # Four bots of the samples, with one worker and with two; Ray comes with the tests' needs.
 bench-fleet: bench/fleet.py $(VENV)/.dev $(VENV)/.base
 	$(BIN)/python $<
+
+# Not among the benchmarks: it takes half an hour, and what it prints is no speed.
+bench-fuzz: bench/fuzz.py $(VENV)/.mynah
+	$(BIN)/python $< --keep $(BUILD)/fuzz-failures $(SAMPLES)
 
 clean:
 	rm -rf $(VENV) $(BUILD) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

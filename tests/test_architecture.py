@@ -76,6 +76,17 @@ def test_nothing_heavy_is_imported_before_the_words_are_understood(script: str) 
     assert loaded & HEAVY == set()
 
 
+def test_reading_an_archive_loads_no_library_of_services() -> None:
+    show = "import sys; print('loaded', *{name.split('.')[0] for name in sys.modules})"
+    script = f"import mynah.sources\n{show}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    loaded = set(done.stdout.split())
+    assert "mynah" in loaded
+    assert loaded & {"atproto", "feedparser", "httpx2", "mastodon", "tenacity"} == set()
+
+
 def test_a_setting_says_what_it_is() -> None:
     for config in STAGES.values():
         assert config.__doc__

@@ -40,6 +40,11 @@ def reasons(cleaned: Cleaned) -> dict[str, str]:
     return {post.id: post.reason for post in cleaned.dropped}
 
 
+def test_a_post_that_the_source_cut_short_teaches_nobody_to_stop_there() -> None:
+    cut = Post(id="9", author="ana", text="the gulls are late and so…", source="test", cut=True)
+    assert reasons(clean([*posts("the gulls are late today"), cut], PLAIN)) == {"9": "cut"}
+
+
 def test_every_post_is_selected_or_dropped_with_its_reason() -> None:
     cleaned = clean(
         [
@@ -65,8 +70,10 @@ def test_every_post_is_selected_or_dropped_with_its_reason() -> None:
         "kept": 1,
         "dropped": {
             "repost": 2,
+            "cut": 0,
             "edited": 0,
             "reply": 0,
+            "content-warning": 0,
             "empty": 1,
             "short": 1,
             "duplicate": 1,

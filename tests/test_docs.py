@@ -19,6 +19,7 @@ import pytest
 from mynah.cli import build_parser
 from mynah.run_folder import RunFolder
 from mynah.verbs import VERBS
+from mynah.versions import keep_version
 from tiny import mynah
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -148,6 +149,7 @@ def asked(verb: str, archive: Path, base: Path) -> list[object]:
         "takedown": ["ferryclerk", "--yes"],
         "pull": ["ada/ferryclerk", "--name", "back"],
         "list": [],
+        "update": ["ferryclerk", archive],
     }.get(verb, ["ferryclerk"])
 
 
@@ -165,6 +167,8 @@ def test_what_a_verb_prints_has_the_documented_keys(
         assert mynah("push", bot.name).code == 0
     order = f'accounts = ["{small_archive}"]\n[train]\nbase = "{tiny_base}"\n'
     Path("flock.toml").write_text(order, encoding="utf-8")
+    if verb == "rollback":
+        keep_version(bot)
     answer = mynah(verb, *asked(verb, small_archive, tiny_base), "--json")
     assert (answer.code, answer.err) == (0, "")
     jsonschema.validate(answer.json, schemas()[verb], cls=jsonschema.Draft202012Validator)

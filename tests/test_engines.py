@@ -365,7 +365,7 @@ def test_say_does_not_import_torch_where_llama_cpp_speaks(spoken: RunFolder) -> 
 class Reciter:
     """An engine of single letters that recites one text, the same in every draw."""
 
-    name, separator, longest = "reciter", 0, 1_000
+    name, separator, longest, at_once = "reciter", 0, 1_000, 32
 
     def __init__(self, text: str) -> None:
         self.ids = [*map(ord, text), 0]

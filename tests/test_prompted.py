@@ -61,7 +61,7 @@ def test_a_long_beginning_is_kept_once_and_read_the_same(
 ) -> None:
     """Rows that share it are told apart, and a row that left does not take it along."""
     reference = TorchEngine(tiny.fp32(tiny_base))
-    llama = open_base(spoken, "auto", reference.bot)
+    llama = open_base(spoken, "llama", reference.bot)
     assert isinstance(llama, LlamaEngine)
     start = [llama.separator, *lines(llama, tiny.SENTENCES[:7])]
     assert 200 < len(start) < 240
@@ -84,8 +84,8 @@ def test_a_long_beginning_is_kept_once_and_read_the_same(
 
 @needs_llama
 def test_the_untouched_base_speaks_through_llama_cpp(spoken: RunFolder, base: Base) -> None:
-    assert open_base(spoken, "auto", base).name == "llama.cpp"
-    assert open_base(spoken, "torch", base).name.startswith("torch on ")
+    assert open_base(spoken, "llama", base).name == "llama.cpp"
+    assert open_base(spoken, "auto", base).name.startswith("torch on ")
 
 
 def test_without_a_gguf_file_the_base_speaks_through_torch(tiny_bot: RunFolder, base: Base) -> None:

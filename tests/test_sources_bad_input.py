@@ -83,8 +83,10 @@ def test_a_folder_of_two_archives(tmp_path: Path) -> None:
 
 
 def test_the_scheme_must_fit(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n")
+    assert "is no archive" in complaint(f"archive:{tmp_path / 'a.txt'}", UnknownFormat)
     path = sample_zip(tmp_path / "x.zip")
-    assert "is no file" in complaint(f"file:{path}", UnknownFormat)
+    assert list(read(f"file:{path}", FetchConfig()).posts)  # a zip is a file too
 
 
 def test_truncated(tmp_path: Path) -> None:

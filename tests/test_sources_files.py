@@ -131,7 +131,21 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
     [post] = fetched.posts
     assert (post.text, post.lang, post.author) == ("Hello, you", "de", "mine")
     assert post.created_at == "2020-01-01T00:00:00Z"
-    assert fetched.notices == ("1 row has no text.",)
+    assert "1 row has no text." in fetched.notices
+
+
+def test_of_a_file_that_does_not_tell_nobody_could_be_asked(tmp_path: Path) -> None:
+    path = tmp_path / "dump.csv"
+    path.write_text("id,text,username\n1,one,ana\n2,two,bob\n")
+    fetched = read(str(path), FetchConfig())
+    assert fetched.consents == () and len(list(fetched.posts)) == 2
+    assert [(each.account, each.checks[0].verdict) for each in fetched.consents] == [
+        ("ana", "warns"),
+        ("bob", "warns"),
+    ]
+    assert "whether its author agreed" in fetched.notices[0]
+    own = read(str(zipped(tmp_path / "old.zip", grailbird_files())), FetchConfig())
+    assert list(own.posts) and own.consents == ()
 
 
 def test_a_scraped_table(tmp_path: Path) -> None:
@@ -172,7 +186,7 @@ def test_ids_ruined_by_a_spreadsheet_are_made_up_and_stay(tmp_path: Path) -> Non
     assert len({post.id for post in posts}) == 4 and posts[3].id == "12"
     assert all(post.id.startswith("made-") for post in posts[:3])
     assert [post.id for post in posts_of(path)] == [post.id for post in posts]
-    assert fetched.notices == ("3 ids were ruined by a spreadsheet and are made up.",)
+    assert "3 ids were ruined by a spreadsheet and are made up." in fetched.notices
 
 
 def test_unix_times_and_types(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from collections import Counter
@@ -105,6 +106,62 @@ def test_tables(name: str, kinds: dict[str, int]) -> None:
     assert not any(post.text.startswith(("b'", 'b"')) for post in posts)
 
 
+def rows_of(path: Path) -> int:
+    """Count a dump's rows without Mynah: the csv and json modules alone."""
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as lines:
+            return sum(1 for row in csv.reader(lines) if row) - 1
+    if path.suffix == ".jsonl":
+        pages = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return sum(len(page["data"]) for page in pages)
+    value = json.loads(path.read_text(encoding="utf-8"))
+    return len(value) if isinstance(value, list) else 1
+
+
+DUMPS = [
+    ("csv_dumps/snscrape_dril_tweets.csv", "csv"),
+    ("csv_dumps/sxywu_psy_oppa.csv", "csv"),
+    ("csv_dumps/tweet_dumper_bytesrepr_first300.csv", "csv"),
+    ("grailbird_2012_2018/saviomd_first400.csv", "grailbird-csv"),
+    ("tweepy_v11/compat_truncated_POTUS_user_tweets.json", "tweets-v1.1"),
+    ("tweepy_v11/python_twitter_extended_tweet_in_compat_mode.json", "tweets-v1.1"),
+    ("tweepy_v11/python_twitter_extended_tweet_in_extended_mode.json", "tweets-v1.1"),
+    ("x_api_v2/twarc_edited.jsonl", "tweets-v2"),
+    ("x_api_v2/twarc_many_urls.jsonl", "tweets-v2"),
+    ("x_api_v2/twarc_mentions_tweet.jsonl", "tweets-v2"),
+]
+
+
+@pytest.mark.parametrize(("name", "form"), DUMPS)
+def test_every_row_of_a_dump_is_a_post_a_repost_or_skipped(name: str, form: str) -> None:
+    fetched, posts = fetch(f"formats/{name}")
+    kinds = Counter("repost" if post.kind == "repost" else "post" for post in posts)
+    assert fetched.format == form
+    assert kinds["post"] + kinds["repost"] + fetched.skipped == rows_of(DATA / "formats" / name)
+    assert all(post.created_at and post.author for post in posts)
+
+
+def test_texts_that_were_cut_are_known() -> None:
+    cut = [post.cut for post in fetch(f"formats/{DUMPS[4][0]}")[1]]
+    assert (cut.count(True), cut.count(False)) == (9, 1)  # as `truncated` says
+    assert [post.cut for post in fetch(f"formats/{DUMPS[5][0]}")[1]] == [True]
+    assert [post.cut for post in fetch(f"formats/{DUMPS[6][0]}")[1]] == [False]
+    # Those whose texts end in "…" and a link at 140 characters.
+    assert sum(post.cut for post in fetch(f"formats/{DUMPS[2][0]}")[1]) == 3
+
+
+def test_links_of_saved_tweets_stand_where_they_are_said_to() -> None:
+    found = [fetch(f"formats/{name}")[1] for name, form in DUMPS if form.startswith("tweets")]
+    spans = [(post, span) for posts in found for post in posts for span in post.spans]
+    assert len(spans) > 10
+    assert all(post.text[span.start : span.end].startswith(("http", "@")) for post, span in spans)
+
+
+def test_an_edited_tweet_of_v2_knows_its_last_version() -> None:
+    [post] = fetch("formats/x_api_v2/twarc_edited.jsonl")[1]
+    assert post.latest_id == post.id == "1576994789110992896"
+
+
 ACCOUNTS = [
     ("NASA", 3245, 873, 145),
     ("WhiteHouse", 3204, 1285, 5),
@@ -125,3 +182,13 @@ def test_accounts(name: str, count: int, reposts: int, replies: int) -> None:
     assert [account.handle for account in fetched.accounts] == [name]
     with gzip.open(DATA / f"accounts/{name}.jsonl.gz") as lines:
         assert [post.text for post in posts] == [json.loads(line)["text"] for line in lines]
+
+
+def test_a_mastodon_export() -> None:
+    fetched, posts = fetch("formats/mastodon_outbox/philhawksworth")
+    assert fetched.format == "mastodon-export"
+    assert Counter(post.kind for post in posts) == {"reply": 120, "post": 34, "self-reply": 8}
+    assert fetched.notices == ("26 boosts were skipped.", "1 post has no text.")  # 189 in all
+    assert not any(tag in post.text for post in posts for tag in ("</p>", "<br", "&#39;"))
+    spans = [post.text[span.start : span.end] for post in posts for span in post.spans]
+    assert len(spans) == 33 and all(span.startswith("http") for span in spans)

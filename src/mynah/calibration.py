@@ -96,14 +96,22 @@ def _speed(base: Base, group: Rows, plan: Plan, learner: Learner) -> float:
 
 
 def estimate(
-    base: Base, rows: Rows, steps: Sequence[Sequence[int]], plan: Plan, learner: Learner
+    base: Base,
+    rows: Rows,
+    steps: Sequence[Sequence[int]],
+    plan: Plan,
+    learner: Learner,
+    processes: int = 1,
 ) -> Estimate:
-    """Time some passes over a middling step, without learning, and say what all steps will cost."""
+    """Time some passes over a middling step, without learning, and say what all steps will cost.
+
+    The memory is that of one process, the time that of all of them side by side.
+    """
     sizes = sorted(range(len(steps)), key=lambda at: _padded(rows, steps[at]))
     middle = steps[sizes[len(sizes) // 2]]
-    rate = _speed(base, [rows[at] for at in middle], plan, learner)
+    rate = _speed(base, [rows[at] for at in middle], plan, learner) * processes
     total = sum(_padded(rows, step) for step in steps)
-    largest = _padded(rows, steps[sizes[-1]]) / plan.accumulate
+    largest = _padded(rows, steps[sizes[-1]]) / plan.accumulate / processes
     return Estimate(
         seconds=total / rate * 1.05,
         bytes=_memory(base.model, largest),

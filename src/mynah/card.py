@@ -30,9 +30,11 @@ SHOWN = 5  # samples on the card
 _REASONS = {
     "repost": "Reposts",
     "short": "Short posts",
+    "cut": "Cut short in the source",
     "edited": "Earlier versions of edited posts",
     "empty": "Nothing left but links",
     "duplicate": "Duplicates",
+    "content-warning": "Behind a content warning",
     "near-duplicate": "Near duplicates",
     "reply": "Replies",
 }
@@ -67,14 +69,15 @@ def card_text(
     """Return the model card of a bot.
 
     Args:
-        run: run.json: `name`; `accounts`, each `{handle, name, bio, url, own_archive}`; `versions`,
-            `{library: version}`; `stages`, each `{at, seconds, config, inputs, result}`, where
-            `inputs` is `{file: SHA-256}`. Read are `clean.result`: `{downloaded, kept, dropped:
-            {reason: n}, by_author: {handle: the same three}, replaced: {kind: n} or null when not
-            searched for, languages: {code: share}}`; `train.seconds`, `train.config` (as
-            used) and `train.result`: `{base: {name, hub_id, license, languages, sha256}, recipe,
-            dtype, dtype_reason, device, trained_parameters, posts, held_out, tokens, steps, epochs,
-            learning_rate, batch_tokens, rank, seed, data_seed}`; a result wins over a config.
+        run: run.json: `name`; `consents`, of which `terms` are shown; `accounts`, each `{handle,
+            name, bio, url, own_archive}`; `versions`, `{library: version}`; `stages`, each `{at,
+            seconds, config, inputs, result}`, where `inputs` is `{file: SHA-256}`. Read are
+            `clean.result`: `{downloaded, kept, dropped: {reason: n}, by_author: {handle: the same
+            three}, replaced: {kind: n} or null when not searched for, languages: {code: share}}`;
+            `train.seconds`, `train.config` (as used) and `train.result`: `{base: {name, hub_id,
+            license, languages, sha256}, recipe, dtype, dtype_reason, device, trained_parameters,
+            posts, held_out, tokens, steps, epochs, learning_rate, batch_tokens, rank, seed,
+            data_seed}`; a result wins over a config.
         report: report.json, see docs/json.md: of its figures, those marked `main` are shown.
         samples: rows of samples.jsonl, `{text, prompt, nearest: {text, overlap}}`; a copy, or one
             that was not compared, is not shown.
@@ -171,7 +174,7 @@ def display_names(accounts: Sequence[Json]) -> list[str]:
 
 def shown_samples(samples: Iterable[Json]) -> list[str]:
     """Return the first few posts that copy nobody."""
-    texts = (plain(row["text"]) for row in samples if not _copies(row))
+    texts = (plain(row["text"]) for row in samples if not copies(row))
     return [text for text in texts if text][:SHOWN]
 
 
@@ -198,6 +201,9 @@ def _data(run: Json) -> Json:
         "counts": _counts(cleaned, voices(run)) if cleaned else "",
         "replaced": _replaced(cleaned.get("replaced")),
         "languages": _languages(cleaned.get("languages") or {}),
+        "terms": dict.fromkeys(
+            sentence for each in run.get("consents") or () for sentence in each["terms"]
+        ),
     }
 
 
@@ -265,17 +271,17 @@ def _training(run: Json) -> Json | None:
         "base_license": base.get("license"),
         "base_page": link("the page of the base", url),
         "duration": duration(stage.get("seconds")),
-        "flock": _flock(result.get("flock")),
+        "flock": _flock(result.get("flock"), run["name"]),
         "settings": _settings({**(stage.get("config") or {}), **result}),
     }
 
 
-def _flock(row: Json | None) -> Json | None:
+def _flock(row: Json | None, own: str) -> Json | None:
     """Return what a bot started from, in Markdown, where it was not the bare base."""
     if not row:
         return None
     voices = ", ".join(f"@{plain(handle)}" for handle in row["accounts"])
-    return {"name": plain(row["name"]), "voices": voices}
+    return {"name": plain(row["name"]), "voices": voices, "itself": row["name"] == own}
 
 
 def _versions(run: Json) -> dict[str, str]:
@@ -340,7 +346,7 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f} %"
 
 
-def _copies(sample: Json) -> bool:
+def copies(sample: Json) -> bool:
     """Tell whether a sample repeats a real post, by the limits that `say` draws again at."""
     nearest, limits = sample.get("nearest"), GenerationConfig()
     if nearest is None:

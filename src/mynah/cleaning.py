@@ -17,10 +17,20 @@ from typing import Any, Literal, get_args
 
 from mynah import languages, personal_data
 from mynah.config import CleaningConfig
-from mynah.plain_text import plain
+from mynah.plain_text import one_line, plain, repair
 from mynah.records import Account, Post, read_records
 
-Reason = Literal["repost", "edited", "reply", "empty", "short", "duplicate", "near-duplicate"]
+Reason = Literal[
+    "repost",
+    "cut",
+    "edited",
+    "reply",
+    "content-warning",
+    "empty",
+    "short",
+    "duplicate",
+    "near-duplicate",
+]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 _REPOST = re.compile(r"RT @[\w.@-]+:")
@@ -116,7 +126,7 @@ class _Judge:
         reason, detail = self.before(post)
         if reason:
             return _drop(post, reason, detail)
-        text, found = self.without_personal_data(post.author, plain(post))
+        text, found = self.without_personal_data(post.author, self.text(post))
         reason, detail = self.after(post, text)
         if reason:
             return _drop(post, reason, detail)
@@ -130,11 +140,22 @@ class _Judge:
         """Judge what can be judged without the plain text."""
         if is_repost(post):
             return "repost", ""
+        if post.cut:  # a bot would learn to stop in the middle
+            return "cut", ""
         if (post.author, post.id) not in self.last:
             return "edited", post.latest_id or ""
         if self.config.drop_replies and post.kind == "reply":
             return "reply", ""
+        if self.config.content_warnings == "drop" and post.warning:
+            return "content-warning", post.warning
         return None, ""
+
+    def text(self, post: Post) -> str:
+        """Return the plain text, below its content warning where that is kept."""
+        text = plain(post)
+        if post.warning and text and self.config.content_warnings == "keep":
+            return f"CW: {one_line(repair(post.warning))} {text}"
+        return text
 
     def after(self, post: Post, text: str) -> tuple[Reason | None, str]:
         """Judge the plain text, and remember it if it stays."""

@@ -87,8 +87,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     from mynah import commands
     from mynah.flags import configs
+    from mynah.replicas import one_of_several
 
     verb = next(each for each in VERBS if each.name == arguments.verb)
+    if one_of_several() and verb.name != "train":
+        raise SettingsError(
+            f"Several processes can train a bot together, but not {verb.name} it.",
+            hint="Run: mynah fetch, mynah clean, then accelerate launch --module mynah train <bot>",
+        )
     settings = configs(arguments, verb.stages) if verb.stages else {}
     bots = Path(arguments.bots or os.environ.get("MYNAH_BOTS") or "bots")
     shown: dict[str, Any] = getattr(commands, f"do_{verb.name}")(arguments, settings, bots)

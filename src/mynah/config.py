@@ -7,15 +7,16 @@ the posts and the machine"; what was worked out is printed and written to run.js
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from functools import cache
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from mynah.errors import SettingsError
+from mynah.settings import Settings, setting
+from mynah.settings import build as build
+from mynah.settings import without_none as without_none
 
 Recipe = Literal["mynah", "huggingtweets"]
+ContentWarnings = Literal["keep", "cut", "drop"]
 Effort = Literal["quick", "normal", "best"]
 EngineName = Literal["auto", "torch", "llama"]
 Schedule = Literal["cosine", "linear", "constant"]
@@ -23,48 +24,8 @@ Modules = Literal["all", "attention", "mlp"]
 TrackerName = Literal["trackio", "wandb", "none"]
 ExportFormat = Literal["transformers", "adapter", "gguf", "ollama", "web"]
 Quantization = Literal["f32", "f16", "q8_0", "q5_0", "q4_0"]
-Config = TypeVar("Config")
 
 LARGEST_SEED = 2**63 - 1  # what torch takes
-
-
-def setting(default: Any, help: str, **limits: float) -> Any:
-    """Return a dataclass field that carries its one-line help and its range.
-
-    Limits are `least` and `most`, which are allowed themselves, `above` and `below`, which are not.
-    """
-    return field(default=default, metadata={"help": help, "limits": limits})
-
-
-class Settings:
-    """What all settings share: none can be made with a value out of range.
-
-    So a wrong flag is found before the work begins, not after an hour of training.
-    """
-
-    def __post_init__(self) -> None:
-        for item in fields(self):  # type: ignore[arg-type]
-            _check_range(item, getattr(self, item.name))
-
-
-def _check_range(item: Any, value: Any) -> None:
-    for limit, bound in item.metadata["limits"].items():
-        words, holds = _LIMITS[limit]
-        if value is not None and not holds(value, bound):
-            flag = "-n" if item.name == "n" else f"--{item.name.replace('_', '-')}"
-            raise SettingsError(
-                f"{item.name} must be {words} {bound:,}, not {value}.",
-                hint=f"{flag}: {item.metadata['help']}"
-                + ("." if item.default is None else f" (default: {item.default})."),
-            )
-
-
-_LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
-    "least": ("at least", operator.ge),
-    "most": ("at most", operator.le),
-    "above": ("above", operator.gt),
-    "below": ("below", operator.lt),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +35,22 @@ class FetchConfig(Settings):
     max_member_gib: float = setting(4.0, "largest file to read inside an archive, in GiB", above=0)
     max_ratio: float = setting(200.0, "most times a member may grow when unpacked", above=0)
     max_posts: int | None = setting(None, "keep only the newest N posts of each account", least=1)
+    i_have_the_right_to: bool = setting(
+        False, "say that you may use these posts, where a service or account wants your word"
+    )
+    timeout: float = setting(30.0, "seconds to wait for an answer of a service", above=0)
+    attempts: int = setting(6, "times to ask a service that is in trouble", least=1)
+    max_wait: float = setting(
+        960.0, "longest wait, in seconds, for a service that says later", least=0
+    )
+    keep_hours: float = setting(
+        24.0, "hours for which an interrupted fetch can go on from its last page", least=0
+    )
+    x_api: str = setting("https://api.x.com", "address of X's API")
+    community_archive: str = setting(
+        "https://fabxmporizzqflnftavs.supabase.co", "address of the Community Archive's database"
+    )
+    author: str | None = setting(None, "read only what this person wrote; needed for chats")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +61,9 @@ class CleaningConfig(Settings):
         3, "fewest words of a post, links, mentions and hashtags not counted", least=0
     )
     drop_replies: bool = setting(False, "leave out replies to other people")
+    content_warnings: ContentWarnings = setting(
+        "keep", "of posts behind a content warning: keep it in front, cut it off, or drop the post"
+    )
     keep_duplicates: bool = setting(False, "keep posts that repeat an earlier one")
     pii: bool | None = setting(
         None, "replace e-mails, phone numbers, IBANs, IPs (default: on for one's own archive)"
@@ -204,6 +184,16 @@ class WhoConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RenewalConfig(Settings):
+    """How a bot learns on from what is new."""
+
+    effort: Effort = setting("quick", "how long to learn on: quick, normal or best")
+    judged: int = setting(200, "most of the newest posts that old and new are judged by", least=1)
+    samples: int = setting(100, "posts that each draws, to count copies", least=1)
+    seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrackingConfig(Settings):
     """Who keeps a record of the runs."""
 
@@ -220,6 +210,19 @@ class ExportConfig(Settings):
     )
     output: str | None = setting(
         None, "folder to write (default: the bot's model/, or model-<format>/)"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareConfig(Settings):
+    """How a post is shown as a picture."""
+
+    post: int | None = setting(
+        None, "which of the posts said last (default: the first that repeats no real one)", least=1
+    )
+    initials: bool = setting(False, "show no avatar, even where the archive had one")
+    url: str | None = setting(
+        None, "address of the folder where the page will stand, as https://me.example/bot/"
     )
 
 
@@ -297,68 +300,12 @@ STAGES: dict[str, type[Any]] = {
     "report": ReportConfig,
     "quiz": QuizConfig,
     "who": WhoConfig,
+    "update": RenewalConfig,
     "track": TrackingConfig,
+    "share": ShareConfig,
     "export": ExportConfig,
     "push": PushConfig,
     "hub": HubConfig,
     "fleet": FleetConfig,
     "sweep": SweepConfig,
 }
-
-
-def build(kind: type[Config], *layers: dict[str, Any]) -> Config:
-    """Make a config from layers of values; a later layer wins, None does not count.
-
-    Raises:
-        SettingsError: a key that `kind` does not have, a value of another type or out of range.
-    """
-    hints = _hints(kind)  # type: ignore[arg-type]
-    values = {}
-    for layer in layers:
-        for key, value in layer.items():
-            if key not in hints:
-                raise SettingsError(f"Unknown setting '{key}'.", hint=f"Known: {', '.join(hints)}.")
-            if value is not None:
-                values[key] = _of_type(hints[key], key, value)
-    return kind(**values)
-
-
-@cache
-def _hints(kind: Any) -> dict[str, Any]:
-    """Return the type of each setting, `None` left out."""
-    return {name: without_none(hint) for name, hint in get_type_hints(kind).items()}
-
-
-def without_none(hint: Any) -> Any:
-    """Return the type inside `X | None`."""
-    options = [each for each in get_args(hint) if each is not type(None)]
-    return options[0] if type(None) in get_args(hint) else hint
-
-
-def _of_type(hint: Any, name: str, value: Any) -> Any:
-    """Return a value as its setting has it; a file may say 1 for 1.0, and a list for a tuple."""
-    if get_origin(hint) is Literal:
-        fits, wanted = value in get_args(hint), " or ".join(get_args(hint))
-    elif get_origin(hint) is tuple:
-        numbers = get_args(hint)[0] is float
-        inside = _is_number if numbers else _is_text
-        fits = isinstance(value, list | tuple) and all(map(inside, value))
-        wanted = "a list of numbers" if numbers else "a list of texts"
-        value = tuple(value) if fits else value
-    else:
-        fits = _is_number(value) if hint is float else type(value) is hint
-        wanted = _WORDS[hint]
-    if not fits:
-        raise SettingsError(f"{name} must be {wanted}, not {value!r}.")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _is_text(value: Any) -> bool:
-    return type(value) is str
-
-
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}

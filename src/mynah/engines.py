@@ -33,9 +33,9 @@ def open_engine(
 
     Args:
         folder: the bot's.
-        wanted: which engine; `auto` falls back to torch.
+        wanted: which engine; `auto` takes llama.cpp where it can, since it needs no torch.
         watch: is told the choice and its reason.
-        bot: the bot where torch has loaded it already.
+        bot: the bot where torch has loaded it already; then `auto` takes torch where that is fast.
 
     Raises:
         StageMissing: it has not been trained.
@@ -43,6 +43,9 @@ def open_engine(
     """
     folder.require(folder.adapter)
     reason = "as wanted"
+    if bot and wanted == "auto" and (engine := _loaded(bot)):
+        watch.say(f"Speaking through {engine.name} (many posts at once).")
+        return engine
     if wanted != "torch":
         try:
             engine = open_llama(folder)
@@ -64,11 +67,13 @@ def open_base(folder: RunFolder, wanted: EngineName, base: Base) -> Engine:
 
     Args:
         folder: the bot's.
-        wanted: which engine; without llama.cpp it is torch.
+        wanted: which engine; `auto` takes torch where that is fast, since it is loaded.
         base: as torch has loaded it.
     """
     from mynah.llama_cpp import LlamaCppMissing
 
+    if wanted == "auto" and (engine := _loaded(base)):
+        return engine
     gguf = find_bots_base(folder).gguf
     if gguf is not None and wanted != "torch":
         try:
@@ -78,6 +83,14 @@ def open_base(folder: RunFolder, wanted: EngineName, base: Base) -> Engine:
     from mynah.torch_engine import TorchEngine
 
     return TorchEngine(base)
+
+
+def _loaded(bot: Base) -> Engine | None:
+    """Return what torch has loaded, where it draws many posts faster than llama.cpp does."""
+    from mynah.torch_engine import TorchEngine
+
+    engine = TorchEngine(bot)
+    return engine if engine.fast else None
 
 
 def _in_llama(gguf: Path, adapter: Path | None = None) -> LlamaEngine:

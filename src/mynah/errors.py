@@ -6,7 +6,14 @@
     │   ├── UnknownFormat      a file, but none that Mynah reads
     │   ├── BrokenSource       truncated, not JSON, not UTF-8
     │   ├── UnsafeArchive      zip bomb, `..` in a member's name
-    │   └── EmptySource        read well, but holds no post
+    │   ├── EmptySource        read well, but holds no post
+    │   ├── AuthorNeeded       a chat, and nobody in it is named
+    │   ├── NoConsent          the account, its service or the person does not say yes
+    │   └── RemoteError        a service on the network did not give posts
+    │       ├── RateLimited    it asks for a longer wait than is allowed
+    │       ├── AccessRefused  it wants a login, another one, or money
+    │       ├── NoSuchAccount  nobody has that name there
+    │       └── ServerDown     no network, time-out, trouble at the other end
     ├── TooFewPosts            not enough text survives cleaning
     ├── BotError               the bot's folder
     │   ├── BotNotFound        no such bot
@@ -18,6 +25,7 @@
     ├── TrainingStopped        Ctrl-C: what was learned so far is saved
     ├── SettingsError          an unknown key, a value out of range
     ├── StorageError           disk full, folder not writable
+    ├── ShareError             a share image that cannot be made
     ├── HubError               the Hugging Face Hub did not do what was asked
     │   ├── NotLoggedIn        no login, or one that the Hub does not take
     │   ├── NotAllowed         a login without the right to do this
@@ -71,6 +79,34 @@ class EmptySource(SourceError):
     """The source was read well but holds no post."""
 
 
+class NoConsent(SourceError):
+    """The account or its service says no, or the person has not said that they may."""
+
+
+class RemoteError(SourceError):
+    """A service on the network did not give posts."""
+
+
+class RateLimited(RemoteError):
+    """The service asks for a longer wait than is allowed."""
+
+
+class AccessRefused(RemoteError):
+    """The service wants a login, another one, or money."""
+
+
+class NoSuchAccount(RemoteError):
+    """Nobody has that name at the service."""
+
+
+class ServerDown(RemoteError):
+    """There is no network, the service takes too long, or it has trouble of its own."""
+
+
+class AuthorNeeded(SourceError):
+    """Several people speak in a source; none of them is named."""
+
+
 class TooFewPosts(MynahError):
     """Not enough text survives cleaning to learn a voice from."""
 
@@ -113,6 +149,10 @@ class SettingsError(MynahError):
 
 class StorageError(MynahError):
     """The disk is full or the folder cannot be written."""
+
+
+class ShareError(MynahError):
+    """A share image cannot be made."""
 
 
 class HubError(MynahError):

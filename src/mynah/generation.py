@@ -17,8 +17,6 @@ from mynah.errors import SettingsError
 from mynah.records import Generation, Nearest
 from mynah.sampling import Logits, choose
 
-_ROWS = 32  # posts drawn side by side
-
 
 class Rows(Protocol):
     """Texts that a model reads side by side, all begun alike."""
@@ -38,6 +36,7 @@ class Engine(Protocol):
     name: str
     separator: int  # id of the token that opens and ends every post
     longest: int  # tokens that it reads at once
+    at_once: int  # posts that are best drawn side by side
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, nothing put before it."""
@@ -140,7 +139,7 @@ def generate(
         SettingsError: prompt and post are longer than the base can read.
     """
     start = _start(engine, prompt, config)
-    rows = engine.begin(start, min(config.n, _ROWS), len(start) + config.max_tokens)
+    rows = engine.begin(start, min(config.n, engine.at_once), len(start) + config.max_tokens)
     task = _Task(engine=engine, prompt=prompt, config=config, index=index)
     waiting = deque(_Draft(place=place, seed=seed) for place in range(config.n))
     drawing: dict[int, _Draft] = {}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from mynah.llama_cpp import AT_ONCE, Context, Model
 from mynah.sampling import Logits
 
+_ROWS = 32  # posts side by side
 _PROMPT = 0  # the text that the others begin as
 _LONG = 200  # tokens of a beginning from which on it is kept once for all texts
 
@@ -19,6 +20,7 @@ class LlamaEngine:
         self.separator = separator
         self.longest = model.longest
         self.name = "llama.cpp"
+        self.at_once = _ROWS
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, nothing put before it."""

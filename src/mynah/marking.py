@@ -17,3 +17,13 @@ MARK: dict[str, Any] = {
     "notice": "Written by a language model, not by a person.",
     "digital_source_type": SOURCE_TYPE,
 }
+
+# Where programs that show pictures look for that term (IPTC Photo Metadata, in XMP).
+XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"/>
+</rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="r"?>"""

@@ -37,7 +37,7 @@ def escaped(text: str) -> str:
 
 def link(text: str, url: str | None) -> Markdown:
     """Return a link, or the text alone where the address is not a plain web address."""
-    if not url or not _is_web(url):
+    if not url or not is_web(url):
         return Markdown(escaped(text))
     return Markdown(f"[{escaped(text)}]({quote(plain(url), safe='/:?&=%#@~+,;.-_!')})")
 
@@ -57,7 +57,8 @@ def shown(value: object) -> str:
     return value if isinstance(value, Markdown) else escaped(str(value))
 
 
-def _is_web(url: str) -> bool:
+def is_web(url: str) -> bool:
+    """Tell whether an address is one of the web, whole."""
     try:
         parts = urlsplit(url)
     except ValueError:

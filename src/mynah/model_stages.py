@@ -27,6 +27,7 @@ from mynah.learner import Learner, fit
 from mynah.lora import adapter_size, add_adapter, copy_adapter, save_adapter
 from mynah.model import Base, load_base, quiet_transformers
 from mynah.plan import Machine, Plan, make_plan
+from mynah.replicas import ALONE, Replicas, find_replicas
 from mynah.run_folder import (
     RunFolder,
     hash_tree,
@@ -63,21 +64,25 @@ def train_bot(
     """
     watch, tracker = watch or Nobody(), tracker or NullTracker()
     folder.require(folder.cleaned)
+    replicas = find_replicas()
+    if not replicas.first:
+        return _follow(folder, config, dataset, resume, replicas)
     with stage(folder, "train", config, [folder.cleaned], tracker=tracker) as made:
         with bar(watch, "Loading the base (the very first time takes half a minute)"):
             base = load_base(config.base)
         check_enough(folder, base.info.languages, watch=watch)
         parts = read_split(folder, dataset)
         with bar(watch, "Finding out how fast this machine learns"):
-            ready = prepare(base, parts, config, dataset, folder)
+            ready = prepare(base, parts, config, dataset, folder, replicas)
             plan, lessons = ready.plan, ready.lessons
-            cost = estimate(base, lessons.rows, lessons.steps, plan, ready.learner)
+            cost = estimate(base, lessons.rows, lessons.steps, plan, ready.learner, replicas.count)
         _announce(base, plan, lessons, cost, watch)
         keep = _checkpoints(folder, base, plan, lessons, config, resume)
         made["run"] = _begin(folder, config, dataset, resume, made["run"])
         used = {**asdict(config), **plan.to_json(), "base": _lasting_name(config.base)}
         made["config"] = {**used, "dataset": asdict(dataset)}
         begin(tracker, folder, "train", {**made, "versions": versions()})
+        replicas.agree(None)  # the others may look for a checkpoint now
         with _bar(watch, tracker, len(lessons.steps)) as on_step:
             course = train(
                 base,
@@ -86,13 +91,41 @@ def train_bot(
                 plan,
                 learner=ready.learner,
                 checkpoints=keep,
+                replicas=replicas,
                 on_step=on_step,
             )
+        replicas.leave()
         _save_weights(base, folder.adapter, plan)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
         made["outputs"] = [folder.adapter]
         made["result"] = _training_result(base, plan, lessons, parts, course)
         made["result"]["flock"] = _flock_row(folder, config, base, plan)
+    return course
+
+
+def _follow(
+    folder: RunFolder,
+    config: TrainingConfig,
+    dataset: DatasetConfig,
+    resume: bool,
+    replicas: Replicas,
+) -> Course:
+    """Learn with the first process, which alone speaks and writes."""
+    base = load_base(config.base)
+    ready = prepare(base, read_split(folder, dataset), config, dataset, folder, replicas)
+    plan, lessons = ready.plan, ready.lessons
+    keep = _checkpoints(folder, base, plan, lessons, config, resume)
+    replicas.agree(None)
+    course = train(
+        base,
+        lessons.rows,
+        lessons.steps,
+        plan,
+        learner=ready.learner,
+        checkpoints=keep,
+        replicas=replicas,
+    )
+    replicas.leave()
     return course
 
 
@@ -154,7 +187,12 @@ class Prepared:
 
 
 def prepare(
-    base: Base, parts: Split, config: TrainingConfig, dataset: DatasetConfig, folder: RunFolder
+    base: Base,
+    parts: Split,
+    config: TrainingConfig,
+    dataset: DatasetConfig,
+    folder: RunFolder,
+    replicas: Replicas = ALONE,
 ) -> Prepared:
     """Work out the plan and what is read in which order; put the adapter on the base."""
     texts = [example.text for example in parts.train]
@@ -184,7 +222,8 @@ def prepare(
     learner = fit(base, rows, plan)
     if config.epochs is not None:  # nothing depends on how fast the machine is
         return Prepared(plan=plan, lessons=lessons, learner=learner)
-    machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
+    speed = calibrate(base, rows, plan, learner) if replicas.first else 0.0
+    machine = replace(machine, tokens_per_second=replicas.agree(speed) * replicas.count)
     timed = make_plan(config, tokens=tokens, machine=machine)
     if timed != plan:
         plan, lessons = timed, post_by_post(parts.train, rows, timed, weights)

@@ -14,7 +14,6 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable
-from html.parser import HTMLParser
 
 from mynah.records import Post
 
@@ -74,32 +73,10 @@ def is_html(text: str) -> bool:
 
 def html_to_text(text: str) -> str:
     """Return what a reader of the page sees, without its links; tags and names stay."""
-    reader = _Page()
-    reader.feed(text)
-    reader.close()
-    return "".join(reader.seen)
+    from mynah.sources.hypertext import to_text  # all sources come with it, and few posts need it
 
-
-class _Page(HTMLParser):
-    """Collect what is seen of a page; the parser undoes the escaping, once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[str] = []
-        self.in_link = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("p", "br"):
-            self.seen.append("\n")
-        elif tag == "a":  # the address is cut inside a link; of a tag or a name it is not shown
-            self.in_link = "mention" not in (dict(attrs).get("class") or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.in_link = self.in_link and tag != "a"
-
-    def handle_data(self, data: str) -> None:
-        if not self.in_link:
-            self.seen.append(data)
+    page = to_text(text)
+    return cut(page.text, ((span.start, span.end) for span in page.spans))
 
 
 def tidy(text: str) -> str:

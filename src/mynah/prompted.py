@@ -20,7 +20,7 @@ class Prompted:
         self._engine, self._shown = engine, lines(engine, shown)
         self.separator = engine.separator
         self.longest = engine.longest - len(self._shown)
-        self.name = engine.name
+        self.name, self.at_once = engine.name, engine.at_once
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, nothing put before it."""

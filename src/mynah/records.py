@@ -38,6 +38,8 @@ class Post:
     escaped: bool = False  # the text holds HTML entities (&amp;) to undo exactly once
     spans: tuple[Span, ...] = ()  # links and mentions where the source marks them
     latest_id: str | None = None  # id of the last version, for an edited post
+    cut: bool = False  # the source has only its beginning
+    warning: str | None = None  # the content warning that its author put before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ class Generation:
 
 Item = TypeVar("Item")
 _POST_FIELDS = tuple(field.name for field in fields(Post))
-_SPARE = ("escaped", "spans", "latest_id")
+_SPARE = ("escaped", "spans", "latest_id", "cut", "warning")
 
 
 def post_from_json(row: dict[str, Any]) -> Post:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO
 
 from mynah.errors import BotBusy, BotError, BotNotFound, StageMissing, StorageError
 from mynah.records import encode_lines
@@ -28,7 +28,9 @@ _WRITER = {
     "adapter": "train",
     "report.json": "report",
     "report.html": "report",
+    "samples.jsonl": "say",
     "README.md": "card",
+    "preview.png": "share",
     "model": "export",
 }
 
@@ -103,6 +105,16 @@ class RunFolder:
     def preview(self) -> Path:
         """Return the share image."""
         return self.root / "preview.png"
+
+    @property
+    def preview_page(self) -> Path:
+        """Return the page that shows the share image, for one's own site."""
+        return self.root / "preview.html"
+
+    @property
+    def avatars(self) -> Path:
+        """Return the folder of the accounts' small pictures; it never leaves by itself."""
+        return self.root / "avatars"
 
     @property
     def checkpoints(self) -> Path:
@@ -267,7 +279,7 @@ def _error_number(error: Exception) -> int:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[str]]:
+def replacing(path: Path) -> Iterator[TextIO]:
     """Open a text file that takes `path`'s place only when all of it is on the disk."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -347,6 +359,12 @@ def _damaged(path: Path) -> BotError:
     bot, verb = path.parent.name, _WRITER.get(path.name)
     anew = f"mynah {verb} {bot}" if verb else f"mynah make <source> --name {bot} --replace"
     return BotError(f"{path} is damaged.", hint=f"Write it anew: {anew}")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file that is no text, whole or not at all."""
+    with replacing(path) as file:
+        file.buffer.write(data)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mynah import __version__, languages
+from mynah.avatars import keep_avatars
 from mynah.card import write_card
 from mynah.chronicle import tell
 from mynah.cleaning import Cleaned, clean, cleaned_to_json, dropped_to_json
@@ -26,8 +27,9 @@ from mynah.dataset import enough, joined_name
 from mynah.errors import BotExists
 from mynah.records import Account, Post, post_to_json, read_posts
 from mynah.run_folder import RunFolder, hash_tree, open_bot, write_rows
-from mynah.sources import Fetched, lasting, read_all
+from mynah.sources import Fetched, Trip, lasting, read_all
 from mynah.tracking import NullTracker, Tracker, safe_name
+from mynah.waiting_room import pages_of, waiting
 from mynah.watch import Nobody, Watch, bar
 
 
@@ -109,37 +111,39 @@ def fetch_posts(
     watch = watch or Nobody()
     if name is not None:  # known to be taken before minutes of reading
         _refuse_existing(open_bot(bots, name), replace)
-    fetched = read_all(sources, config)
-    waiting = RunFolder(bots / f".fetch-{_digest(sources)}")
-    try:
-        with waiting.lock():
-            count = write_rows(waiting.posts, map(post_to_json, _counted(fetched, watch)))
-            accounts = fetched.accounts
-            folder = open_bot(bots, name or joined_name(a.handle for a in accounts))
-            _refuse_existing(folder, replace)
-            with stage(folder, "fetch", config, (), tracker=tracker) as made:
-                waiting.posts.replace(folder.posts)
-                _forget_later_stages(folder)
-                made["inputs"] = fetched.input_hashes()
-                made["outputs"] = [folder.posts]
-                made["top"] = {
-                    "name": folder.name,
-                    "accounts": [asdict(account) for account in accounts],
-                }
-                made["result"] = {"format": fetched.format, "posts": count}
-                made["more"] = {"sources": [lasting(spec) for spec in sources]}
-    finally:
-        shutil.rmtree(waiting.root, ignore_errors=True)
-    for notice in fetched.notices:
-        watch.say(notice)
+    with waiting(bots, sources) as wait:
+        trip = Trip(pages=pages_of(wait), watch=watch)
+        fetched = read_all(sources, config, trip)
+        count = write_rows(wait.posts, map(post_to_json, counted(fetched, watch)))
+        accounts = fetched.accounts
+        folder = open_bot(bots, name or joined_name(a.handle for a in accounts))
+        _refuse_existing(folder, replace)
+        with stage(folder, "fetch", config, (), tracker=tracker) as made:
+            _refuse_existing(folder, replace)  # another fetch may have been faster
+            wait.posts.replace(folder.posts)
+            _forget_later_stages(folder)
+            made["inputs"] = fetched.input_hashes()
+            made["outputs"] = [folder.posts]
+            keep_avatars(folder.avatars, fetched.avatars)
+            made["top"] = {
+                "name": folder.name,
+                "accounts": [asdict(account) for account in accounts],
+                "consents": [consent.to_json() for consent in fetched.consents],
+            }
+            made["result"] = {
+                "format": fetched.format,
+                "posts": count,
+                "skipped": fetched.skipped,
+                "found": [asdict(each) for each in fetched.found],
+            }
+            made["more"] = {"sources": [lasting(spec) for spec in sources]}
+    for sentence in (*map(str, fetched.found), *fetched.notices):
+        watch.say(sentence)
     return folder
 
 
-def _digest(sources: Sequence[str]) -> str:
-    return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:12]
-
-
-def _counted(fetched: Fetched, watch: Watch) -> Iterator[Post]:
+def counted(fetched: Fetched, watch: Watch) -> Iterator[Post]:
+    """Yield the posts and show how many there were."""
     with bar(watch, "Reading posts"):
         for number, post in enumerate(fetched.posts, start=1):
             if number % 1_000 == 0:
@@ -163,10 +167,10 @@ def _forget_later_stages(folder: RunFolder) -> None:
     exports = folder.root.glob(f"{folder.model.name}-*")
     for path in (folder.checkpoints, folder.adapter, folder.model, *exports):
         shutil.rmtree(path, ignore_errors=True)
-    shown = (folder.samples, folder.report, folder.page, folder.card)
-    for path in (folder.cleaned, folder.dropped, *shown):
+    shown = (folder.samples, folder.report, folder.page, folder.quiz, folder.card)
+    pictures = (folder.preview, folder.preview_page)
+    for path in (folder.cleaned, folder.dropped, *shown, *pictures):
         path.unlink(missing_ok=True)
-    folder.quiz.unlink(missing_ok=True)
 
 
 def clean_posts(

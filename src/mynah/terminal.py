@@ -55,13 +55,14 @@ class TerminalWatch:
         """Move the bar."""
         if self._progress:
             self._progress.update(self._task, completed=done, note=note)
-        elif time.monotonic() - self._last > _LINE_SECONDS:
+        elif self._what and time.monotonic() - self._last > _LINE_SECONDS:
             self._last = time.monotonic()
             share = f"{done / self._total:.0%} " if self._total else ""
             self.say(f"{self._what}: {share}{note}")
 
     def end(self) -> None:
         """Take the bar away."""
+        self._what = ""
         if self._progress:
             self._progress.stop()
             self._progress = None
@@ -179,6 +180,16 @@ def print_lineage(links: Sequence[Any]) -> None:
 def _cells(link: Any) -> tuple[str, ...]:
     hashed = (link.sha256 or "")[:12]
     return link.status, plain_line(link.name), link.stage, hashed, plain_line(link.why)
+
+
+def print_renewal(renewal: Any) -> None:
+    """Show what stood and what was made, side by side."""
+    table = Table("", "Was", "New", box=None, pad_edge=False)
+    before, after = renewal.before, renewal.after
+    bits = f"Bits per byte of the {renewal.judged_on} newest posts"
+    table.add_row(bits, f"{before.bits_per_byte:.3f}", f"{after.bits_per_byte:.3f}")
+    table.add_row("Copied without the guard", f"{before.copied:.1%}", f"{after.copied:.1%}")
+    out().print(table)
 
 
 def print_post(text: str, nearest: Mapping[str, Any] | None, verbose: bool) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 
+from mynah.fast_llama import supports
+from mynah.fast_rows import CACHED, FastRows
 from mynah.model import Base
 from mynah.sampling import Logits
 
-_CACHED = 8_192  # tokens of all rows together whose keys and values are kept at once
+_MANY, _FEW = 96, 32  # rows: each more costs little where it is written out, and much else
 
 
 class TorchEngine:
@@ -23,6 +25,8 @@ class TorchEngine:
         self.longest = bot.context
         dtype = str(bot.device.dtype).removeprefix("torch.")
         self.name = f"torch on {bot.device.name} in {dtype}"
+        self.fast = bot.device.name == "cpu" and supports(bot.model)
+        self.at_once = _MANY if self.fast else _FEW
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, nothing put before it."""
@@ -34,13 +38,15 @@ class TorchEngine:
         text: str = self.bot.tokenizer.decode(ids, skip_special_tokens=True)
         return text
 
-    def begin(self, start: Sequence[int], rows: int, length: int) -> TorchRows:
-        """Return rows that all begin with `start`; torch makes room for them as they grow."""
-        return TorchRows(self.bot, start, min(rows, max(1, _CACHED // length)))
+    def begin(self, start: Sequence[int], rows: int, length: int) -> FastRows | TorchRows:
+        """Return rows that all begin with `start` and grow to `length` tokens at most."""
+        if self.fast:
+            return FastRows(self.bot, start, rows, length)
+        return TorchRows(self.bot, start, min(rows, max(1, CACHED // length)))
 
 
 class TorchRows:
-    """Texts side by side in one cache; new ones join only when all others have left."""
+    """Texts side by side in transformers' cache; new ones join only when all others have left."""
 
     def __init__(self, bot: Base, start: Sequence[int], rows: int) -> None:
         self._model, self._rows = bot.model, rows

@@ -23,6 +23,7 @@ from mynah.learner import Learner, Rows, fit, piece_loss
 from mynah.loss import IGNORE, pad
 from mynah.model import Base
 from mynah.plan import Plan, rate_at
+from mynah.replicas import ALONE, Replicas
 from mynah.run_folder import storage_errors
 from mynah.shortlist import Columns
 
@@ -75,6 +76,7 @@ def train(
     *,
     learner: Learner | None = None,
     checkpoints: Checkpoints | None = None,
+    replicas: Replicas = ALONE,
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> Course:
     """Train the parameters that require gradients, one optimizer step for each group of rows.
@@ -85,7 +87,8 @@ def train(
         steps: which rows each step learns from, for all epochs, in order.
         plan: learning rate and the rest.
         learner: what `fit` returned for these rows, if it was called already.
-        checkpoints: where to save; None keeps nothing.
+        checkpoints: where to save; None keeps nothing. Of several processes the first one saves.
+        replicas: the processes that learn together, all called with the same arguments.
         on_step: called after each step.
 
     Raises:
@@ -103,12 +106,14 @@ def train(
             group = [rows[at] for at in steps[step]]
             rate = rate_at(step, len(steps), plan)
             columns = learner.columns(hash((plan.seed, step)))
-            loss, tokens = _one_step(base, learner.body, group, plan, optimizer, rate, columns)
-            watch.count(loss, tokens, len(group))
+            nats, tokens = _read(base, learner.body, group, plan.accumulate, columns, replicas)
+            nats, stop = replicas.add(parameters.values(), nats, bool(stopped))
+            _move(optimizer, plan, rate)
+            watch.count(nats / tokens, tokens, len(group))
             on_step(watch.progress(len(steps), rate))
-            if checkpoints and (stopped or watch.due(checkpoints.seconds)):
+            if checkpoints and replicas.first and (stop or watch.due(checkpoints.seconds)):
                 _save(parameters, optimizer, course, checkpoints)
-            if stopped:
+            if stop:
                 raise _stop_error(checkpoints)
     base.model.eval()
     return course
@@ -124,23 +129,27 @@ def _optimizer(parameters: dict[str, nn.Parameter], plan: Plan) -> torch.optim.A
     )
 
 
-def _one_step(
-    base: Base,
-    body: Body,
-    group: Rows,
-    plan: Plan,
-    optimizer: torch.optim.AdamW,
-    rate: float,
-    columns: Columns | None,
+def _read(
+    base: Base, body: Body, group: Rows, pieces: int, columns: Columns | None, replicas: Replicas
 ) -> tuple[float, int]:
-    """Learn from one group of rows; return nats a token and the number of tokens."""
+    """Find the gradients of this process's share of a group of rows.
+
+    Returns:
+        Nats of the share, and tokens of the whole group, over which the loss is a mean.
+    """
     ids, targets = pad(group, base.separator)
     tokens = int((targets != IGNORE).sum())
-    total = 0.0
-    for piece in torch.arange(len(ids)).chunk(plan.accumulate):
-        loss = piece_loss(base, body, ids[piece], targets[piece], columns)
-        (loss / tokens).backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
+    nats = 0.0
+    for piece in replicas.share(torch.arange(len(ids))).chunk(pieces):
+        if len(piece):
+            loss = piece_loss(base, body, ids[piece], targets[piece], columns)
+            (loss / tokens).backward()  # type: ignore[no-untyped-call]
+            nats += loss.item()
+    return nats, tokens
+
+
+def _move(optimizer: torch.optim.AdamW, plan: Plan, rate: float) -> None:
+    """Take one step along the gradients and forget them."""
     if plan.clip:
         held = [each for group in optimizer.param_groups for each in group["params"]]
         nn.utils.clip_grad_norm_(held, plan.clip)
@@ -148,7 +157,6 @@ def _one_step(
         each["lr"] = rate
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return total / tokens, tokens
 
 
 class _Stopwatch:

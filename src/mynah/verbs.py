@@ -15,7 +15,8 @@ _SOURCES: Argument = (
     {
         "nargs": "+",
         "metavar": "source",
-        "help": "archive (zip or folder) or file of posts; recognised by its content",
+        "help": "archive (zip or folder) or file of posts, recognised by its content; "
+        "or an account, as bluesky:alice.example",
     },
 )
 _NAME: Argument = (("--name",), {"help": "name of the bot (default: the accounts' handles)"})
@@ -53,8 +54,19 @@ VERBS = (
     ),
     Verb(
         name="fetch",
-        help="read posts from archives and files",
-        arguments=(_SOURCES, _NAME, _REPLACE),
+        help="read posts from archives, files and accounts",
+        arguments=(
+            _SOURCES,
+            _NAME,
+            _REPLACE,
+            (
+                ("--update",),
+                {
+                    "action": "store_true",
+                    "help": "the source is a bot: ask its accounts for what is new",
+                },
+            ),
+        ),
         stages=("fetch",),
     ),
     Verb(
@@ -161,6 +173,15 @@ VERBS = (
     ),
     Verb(name="card", help="write the model card", arguments=(_BOT,)),
     Verb(
+        name="share",
+        help="draw a post of the bot as a picture, and a page for it",
+        description="Draw one of the posts that the bot said last as preview.png, marked as "
+        "machine-made, and write preview.html, a page that shows it and that sites read when "
+        "somebody links to it. Nothing is sent anywhere.",
+        arguments=(_BOT,),
+        stages=("share",),
+    ),
+    Verb(
         name="export",
         help="write the bot in a format that other programs read",
         arguments=(_BOT,),
@@ -216,6 +237,26 @@ VERBS = (
         arguments=(
             (("--no-open",), {"action": "store_true", "help": "open no browser"}),
             (("--port",), {"type": int, "metavar": "N", "help": "port (default: a free one)"}),
+        ),
+    ),
+    Verb(
+        name="update",
+        help="learn from what is new, and keep that only where it is better",
+        description="Fetch what the account has written since, learn on from the bot as it is, and "
+        "keep the new one only where it knows the newest posts better and repeats no more of them. "
+        "The bot changes in the end or not at all; what it was stays as a version.",
+        arguments=(
+            _BOT,
+            (("sources",), {"nargs": "*", "help": "a newer archive (default: ask the accounts)"}),
+        ),
+        stages=("update",),
+    ),
+    Verb(
+        name="rollback",
+        help="bring back what a bot was before an update",
+        arguments=(
+            _BOT,
+            (("--to",), {"type": int, "metavar": "N", "help": "version (default: the newest)"}),
         ),
     ),
 )

@@ -1,8 +1,8 @@
 """What each verb of the command line does. `verbs` has what each takes."""
 
 from mynah.commands.asking import do_quiz, do_report, do_say, do_who
-from mynah.commands.keeping import do_dashboard, do_lineage, do_list
-from mynah.commands.leaving import do_card, do_export, do_pull, do_push, do_takedown
+from mynah.commands.keeping import do_dashboard, do_lineage, do_list, do_rollback, do_update
+from mynah.commands.leaving import do_card, do_export, do_pull, do_push, do_share, do_takedown
 from mynah.commands.making import do_clean, do_fetch, do_flock, do_make, do_train
 from mynah.commands.many import do_fleet, do_sweep
 
@@ -21,9 +21,12 @@ __all__ = [
     "do_push",
     "do_quiz",
     "do_report",
+    "do_rollback",
     "do_say",
+    "do_share",
     "do_sweep",
     "do_takedown",
     "do_train",
+    "do_update",
     "do_who",
 ]

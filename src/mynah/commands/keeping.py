@@ -1,4 +1,4 @@
-"""The verbs that look at what there is: list, lineage, dashboard."""
+"""The verbs for bots that are there: list, lineage, dashboard, update, rollback."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mynah.commands.shared import bot_folder, bots_in, say_next, watch_of
 from mynah.run_folder import RunFolder
-from mynah.terminal import print_lineage
-
-if TYPE_CHECKING:
-    pass
+from mynah.terminal import print_lineage, print_renewal
 
 Settings = dict[str, Any]
 
@@ -71,3 +68,30 @@ def _bot_row(folder: RunFolder) -> dict[str, Any]:
         "stages": list(run["stages"]),
         "gain_percent": (report.get("bits_per_byte") or {}).get("gain_percent"),
     }
+
+
+def do_update(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah update`."""
+    from mynah.renewing import renew_bot
+
+    folder, watch = bot_folder(bots, arguments.bot), watch_of(arguments)
+    renewal = renew_bot(folder, settings["update"], sources=arguments.sources, watch=watch)
+    if not arguments.json and renewal.before and renewal.after:
+        print_renewal(renewal)
+    if renewal.kept:
+        wrote = f"The new one stays: {renewal.why}. What it was is version {renewal.version}."
+        say_next(watch, wrote, f"mynah report {folder.name}, or mynah rollback {folder.name}")
+    else:
+        say_next(watch, f"The bot stays as it was: {renewal.why}.", f"mynah say {folder.name}")
+    return {"bot": folder.name, **asdict(renewal)}
+
+
+def do_rollback(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah rollback`."""
+    from mynah.versions import roll_back
+
+    folder = bot_folder(bots, arguments.bot)
+    number, kept = roll_back(folder, arguments.to)
+    wrote = f"'{folder.name}' is version {number} again; what it was is version {kept}."
+    say_next(watch_of(arguments), wrote, f"mynah say {folder.name}")
+    return {"bot": folder.name, "version": number, "kept": kept}

@@ -1,18 +1,15 @@
-"""The verbs by which a bot leaves and comes back: card, export, push, takedown, pull."""
+"""The verbs by which a bot leaves and comes back: card, share, export, push, takedown, pull."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mynah.commands.shared import bot_folder, say_next, watch_of
 from mynah.run_folder import open_bot
 from mynah.terminal import confirm, print_files
-
-if TYPE_CHECKING:
-    pass
 
 Settings = dict[str, Any]
 
@@ -30,6 +27,17 @@ def do_card(arguments: argparse.Namespace, settings: Settings, bots: Path) -> di
     )
     say_next(watch_of(arguments), f"{path} {made}.", f"mynah export {folder.name}")
     return {"bot": folder.name, "card": str(path)}
+
+
+def do_share(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah share`."""
+    from mynah.share import write_share
+
+    folder = bot_folder(bots, arguments.bot)
+    shared = write_share(folder, settings["share"])
+    wrote = f"{shared.image} shows the post, and {shared.page.name} the picture."
+    say_next(watch_of(arguments), wrote, f"mynah card {folder.name}")
+    return {"bot": folder.name, **shared.to_json()}
 
 
 def do_export(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:

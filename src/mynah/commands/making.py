@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mynah.commands.shared import (
     bot_folder,
@@ -16,10 +16,10 @@ from mynah.commands.shared import (
     tracker_of,
     watch_of,
 )
+from mynah.replicas import is_first
+from mynah.run_folder import RunFolder
 from mynah.terminal import print_post, print_reasons, print_report
-
-if TYPE_CHECKING:
-    pass
+from mynah.watch import Nobody, Watch
 
 Settings = dict[str, Any]
 
@@ -66,20 +66,40 @@ def do_fetch(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
     from mynah.stages import fetch_posts
 
     watch = watch_of(arguments)
-    folder = fetch_posts(
-        bots,
-        arguments.sources,
-        settings["fetch"],
-        name=arguments.name,
-        replace=arguments.replace,
-        watch=watch,
-    )
+    if arguments.update:
+        folder = _update(arguments, bots, watch)
+    else:
+        folder = fetch_posts(
+            bots,
+            arguments.sources,
+            settings["fetch"],
+            name=arguments.name,
+            replace=arguments.replace,
+            watch=watch,
+        )
     run = folder.read_run()
     result = run["stages"]["fetch"]["result"]
-    wrote = f"{folder.posts}: {result['posts']:,} posts, read as {result['format']}."
+    new = f", {result['new']:,} of them new" if "new" in result else ""
+    wrote = f"{folder.posts}: {result['posts']:,} posts{new}, read as {result['format']}."
     say_next(watch, wrote, f"mynah clean {folder.name}")
-    handles = [account["handle"] for account in run["accounts"]]
-    return {"bot": folder.name, "folder": str(folder.root), "accounts": handles, **result}
+    return {
+        "bot": folder.name,
+        "folder": str(folder.root),
+        "accounts": [account["handle"] for account in run["accounts"]],
+        "consents": run["consents"],
+        **result,
+    }
+
+
+def _update(arguments: argparse.Namespace, bots: Path, watch: Watch) -> RunFolder:
+    """Fetch what is new, read as the first time but for what is typed now."""
+    from mynah.flags import configs
+    from mynah.updating import named_bot, saved_settings, update_posts
+
+    folder = bot_folder(bots, named_bot(arguments.sources))
+    settings = configs(arguments, ("fetch",), saved=saved_settings(folder))
+    update_posts(folder, settings["fetch"], watch=watch)
+    return folder
 
 
 def do_clean(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
@@ -102,7 +122,7 @@ def do_train(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
     """Carry out `mynah train`."""
     from mynah.flags import configs
 
-    watch = watch_of(arguments)
+    watch = watch_of(arguments) if is_first() else Nobody()
     folder = bot_folder(bots, arguments.bot)
     tracker = tracker_of(settings["track"], folder.root.parent, watch)
     from mynah.model_stages import saved_settings, train_bot
@@ -117,6 +137,8 @@ def do_train(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
         watch=watch,
         tracker=tracker,
     )
+    if not is_first():
+        return {}
     result = folder.read_run()["stages"]["train"]["result"]
     wrote = (
         f"{folder.adapter}/: learned from {result['posts']:,} posts in {result['steps']:,} steps."

@@ -10,10 +10,13 @@ from mynah.sources.tables import columns, ids, is_header, table
 SCHEME = "file"
 
 
-def recognises(place: Place) -> bool:
-    """Tell whether the file's first line names a column of texts."""
+def recognises(place: Place) -> float:
+    """Tell by the columns that the file's first line names, texts among them."""
     name = place.names[0].lower().removesuffix(".gz")
-    return is_header(first_line(place), sure=name.endswith((".csv", ".tsv")))
+    line = first_line(place)
+    if is_header(line, sure=False):
+        return 0.9
+    return 0.6 if is_header(line, sure=name.endswith((".csv", ".tsv"))) else 0.0
 
 
 def read(place: Place, journal: Journal) -> Content:

@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mynah.records import Account, Post
+from mynah.sources.consent import Consent
 
 
 @dataclass
 class Journal:
     """Fill up while posts are read; complete when the last post has been."""
 
+    word: bool = False  # the person has said that they may use the posts
     accounts: dict[str, Account] = field(default_factory=dict)  # by handle, in order of appearance
+    avatars: dict[str, bytes] = field(default_factory=dict)  # by handle, as they came
     hashes: dict[str, str] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
+    consents: list[Consent] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    skipped: int = 0  # rows that became no post: with the posts they are all there are
 
     def account(self, account: Account) -> None:
         """Note who posts; the first word about a handle stays."""
@@ -36,6 +41,11 @@ class Journal:
         """Count something worth a sentence: `one` and `many` follow the number."""
         self.counts[one, many] += 1
 
+    def skip(self, one: str, many: str) -> None:
+        """Count a row that becomes no post."""
+        self.skipped += 1
+        self.count(one, many)
+
     def notices(self) -> tuple[str, ...]:
         """Return the sentences, the counted ones last."""
         counted = (
@@ -51,3 +61,4 @@ class Content:
 
     format: str
     posts: Iterator[Post]
+    chat: bool = False  # several people speak in it, and only one of them is to be learned from

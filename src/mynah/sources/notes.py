@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mynah.records import Post, Span
+from mynah.sources.journal import Journal
 from mynah.sources.times import seconds, to_utc
 from mynah.sources.tweets import leading
 from mynah.sources.values import ESCAPED, as_dict, as_index, as_list, as_text
@@ -49,6 +50,12 @@ class Notes:
     def unjoined(self) -> int:
         """Return how many notes no tweet has claimed."""
         return sum(not note.joined for note in self.all)
+
+    def tell_unjoined(self, journal: Journal) -> None:
+        """Say how many notes no tweet has claimed, if any."""
+        if self.unjoined:
+            verb = "long post has" if self.unjoined == 1 else "long posts have"
+            journal.say(f"{self.unjoined} {verb} no tweet to belong to and were left out.")
 
     def join(self, post: Post) -> Post:
         """Return the post with its note's text and links where it has a note."""

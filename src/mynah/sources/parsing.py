@@ -6,15 +6,19 @@ import codecs
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from mynah.errors import BrokenSource
-from mynah.sources.place import AGAIN, Guarded
+from mynah.sources.guarded import AGAIN, Guarded
+from mynah.sources.place import Place
 
 _CHUNK = 1 << 18
 _LONGEST = 32 << 20  # characters of one entry or line; none real comes near
-_BETWEEN = re.compile(r"[\s,]*")
+_OUTLINED = 20_000  # values; what tells a format apart comes sooner
+_BETWEEN = re.compile(r"[\s,\ufeff]*")
 _OPENING = re.compile(r"\ufeff?\s*(?:[\w.$ ]{0,200}=\s*)?\[")
 _ASSIGNMENT = re.compile(r"\ufeff?\s*(?:[\w.$ ]{0,200}=)?\s*")
 _decode = json.JSONDecoder().raw_decode
@@ -25,7 +29,8 @@ class _Window:
 
     def __init__(self, stream: Guarded) -> None:
         self.text, self.at, self.ended = "", 0, False
-        self.label = stream.label
+        self.number = 0  # of the value that is being read, for messages
+        self.label, self.wanted = stream.label, stream.is_hashed
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
@@ -59,18 +64,44 @@ class _Window:
             if not self.grow():
                 return ""
 
-    def entry(self, number: int) -> dict[str, Any]:
-        """Return the object that begins here."""
+    def value(self) -> Any:
+        """Return the JSON value that begins here."""
+        self.number += 1
         while True:
             try:
-                value, self.at = _decode(self.text, self.at)
+                value, end = _decode(self.text, self.at)
             except (ValueError, RecursionError) as error:
                 if isinstance(error, RecursionError) or not self.grow():
-                    raise _broken(self.label, number) from error
+                    raise self.broken() from error
             else:
-                if not isinstance(value, dict):
-                    raise _broken(self.label, number)
-                return value
+                # What ends with the window may go on: 12 as 123.
+                if end < len(self.text) or not isinstance(value, int | float) or not self.grow():
+                    self.at = end
+                    return value
+
+    def entry(self) -> dict[str, Any]:
+        """Return the object that begins here."""
+        value = self.value()
+        if not isinstance(value, dict):
+            raise self.broken()
+        return value
+
+    def key(self) -> str:
+        """Return the name that begins here, and go past its colon."""
+        name = self.value()
+        if not isinstance(name, str) or self.next_sign() != ":":
+            raise self.broken()
+        self.at += 1
+        return name
+
+    def finish(self) -> None:
+        """Read on to the end, for the hash."""
+        while self.wanted and self.grow():
+            self.at = len(self.text)
+
+    def broken(self) -> BrokenSource:
+        """Return the error for what is no JSON here."""
+        return _broken(self.label, max(1, self.number))
 
 
 def array_entries(stream: Guarded) -> Iterator[dict[str, Any]]:
@@ -82,15 +113,101 @@ def array_entries(stream: Guarded) -> Iterator[dict[str, Any]]:
         BrokenSource: the member is not that, or stops in the middle; names it and the entry.
     """
     with stream:
-        window, number = _Window(stream), 1
+        window = _Window(stream)
         window.open_array()
+        yield from _entries(window, "]")
+        window.finish()
+
+
+def objects(stream: Guarded) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSON file, a list of them or one after another, closing the stream.
+
+    Raises:
+        BrokenSource: as `array_entries`.
+    """
+    with stream:
+        window = _Window(stream)
+        listed = window.next_sign() == "["
+        window.at += listed
+        yield from _entries(window, "]" if listed else "")
+        window.finish()
+
+
+def _entries(window: _Window, end: str) -> Iterator[dict[str, Any]]:
+    while (sign := window.next_sign()) != end:
+        if sign != "{":
+            window.number += 1
+            raise window.broken()
+        yield window.entry()
+
+
+def members(stream: Guarded, into: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield (path, value) of what a JSON object holds, lists entry by entry, closing the stream.
+
+    An object whose path is in `into` is gone into, also as an entry of a list: "chats" and
+    "chats.list" give the messages of all chats as "chats.list.messages".
+
+    Raises:
+        BrokenSource: as `array_entries`.
+    """
+    with stream:
+        window = _Window(stream)
+        if window.next_sign() != "{":
+            raise window.broken()
+        yield from _members(window, "", frozenset(into))
+        window.finish()
+
+
+def _members(window: _Window, path: str, into: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    window.at += 1
+    while (sign := window.next_sign()) != "}":
+        if sign != '"':
+            raise window.broken()
+        key = window.key()
+        yield from _values(window, f"{path}.{key}" if path else key, into)
+    window.at += 1
+
+
+def _values(window: _Window, path: str, into: frozenset[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the value that begins here, or those of the list that does."""
+    sign = window.next_sign()
+    if sign == "{" and path in into:
+        yield from _members(window, path, into)
+    elif sign != "[":
+        yield path, window.value()
+    else:
+        window.at += 1
         while (sign := window.next_sign()) != "]":
-            if sign != "{":
-                raise _broken(window.label, number)
-            yield window.entry(number)
-            number += 1
-        while window.grow():  # to the end, for the hash
-            window.at = len(window.text)
+            if sign == "{" and path in into:
+                yield from _members(window, path, into)
+            else:
+                yield path, window.value()
+        window.at += 1
+
+
+def outline(place: Place, into: Collection[str] = ()) -> dict[str, Any]:
+    """Return the first value at each path of a single file's first object, {} where it has none."""
+    found: dict[str, Any] = {}
+    with suppress(BrokenSource), place.open(place.names[0]) as stream:
+        window = _Window(stream)
+        window.at += window.next_sign() == "["
+        if window.next_sign() == "{":
+            for path, value in islice(_members(window, "", frozenset(into)), _OUTLINED):
+                found.setdefault(path, value)
+    return found
+
+
+def listed(stream: Guarded, key: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a list that a JSON object holds, closing the stream.
+
+    A key that is there twice is read twice: one may be empty, as in exports of Mastodon 4.
+
+    Raises:
+        BrokenSource: as `array_entries`.
+    """
+    for path, value in members(stream):
+        if path == key and isinstance(value, dict):
+            yield value
 
 
 def one_object(stream: Guarded) -> dict[str, Any]:

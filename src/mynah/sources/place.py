@@ -1,28 +1,32 @@
-"""Where bytes are: a zip, a folder or a single file, read in place and within limits."""
+"""Where bytes are: a zip, a tar, a folder or a single file, read in place and within limits."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
+import math
 import os
 import re
+import tarfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, cast
 
 from mynah.config import FetchConfig
-from mynah.errors import BrokenSource, SourceError, SourceNotFound, UnknownFormat, UnsafeArchive
+from mynah.errors import SourceNotFound, UnknownFormat, UnsafeArchive
+from mynah.sources.guarded import HARMLESS, Guarded, check_size, reading
 from mynah.sources.journal import Journal
 
-AGAIN = "Get the file again (an archive: download it once more from X), then repeat the command."
-_HARMLESS = 16 << 20  # bytes: a member no larger than this may have any ratio
+AVATARS = "profile_media"
 _MOST_NAMES = 100_000  # a folder with more files than this is no archive
+_CHUNK = 1 << 18
 _DEPTH = 4  # wrapper/data/js/tweets
 _SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-_ENDINGS = re.compile(r"(?:\.(?:zip|gz|jsonl|ndjson|json|csv|tsv|txt|text))+$", re.IGNORECASE)
+_BESIDE = {"outbox.json": ("actor.json",)}  # Mastodon's export, unpacked
+_ENDINGS = re.compile(
+    r"(?:\.(?:zip|gz|car|jsonl|ndjson|json|csv|tsv|txt|text|tar|tgz))+$", re.IGNORECASE
+)
 _OUTSIDE = re.compile(r"^(?:[/\\]|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)")
 
 
@@ -41,131 +45,42 @@ class Place(Protocol):
         """Open a member; the journal gets its hash once it has been read to the end."""
 
 
-class Guarded(io.RawIOBase):
-    """A member's bytes: counted against the limits, hashed, foreign errors mapped.
-
-    Headers lie, so what counts is what comes out, not what the archive says will.
-    """
-
-    def __init__(
-        self,
-        raw: IO[bytes],
-        label: str,
-        *,
-        most: float,
-        packed: float | None = None,
-        ratio: float = 0,
-        journal: Journal | None = None,
-    ) -> None:
-        super().__init__()
-        self.label = label
-        self._raw, self._most, self._journal = raw, most, journal
-        self._most_unpacked = max(_HARMLESS, packed * ratio) if packed is not None else most
-        self._digest, self._out = hashlib.sha256(), 0
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill the buffer.
-
-        Raises:
-            UnsafeArchive: more came out than the limits allow.
-            BrokenSource: the bytes cannot be read or unpacked.
-        """
-        with reading(self.label):
-            data = self._raw.read(len(buffer))
-        self._out += len(data)
-        check_size(self.label, self._out, self._most, self._most_unpacked)
-        self._digest.update(data)
-        if not data and len(buffer) and self._journal is not None:
-            self._journal.hashed(self.label, self._digest.hexdigest())
-            self._journal = None
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        """Close the member."""
-        if not self.closed:
-            self._raw.close()
-        super().close()
-
-
-def check_size(label: str, size: float, most: float, most_unpacked: float) -> None:
-    """Refuse a member that is, or says it is, larger than the limits.
-
-    Raises:
-        UnsafeArchive: it is.
-    """
-    if size > most:
-        raise UnsafeArchive(
-            f"{label} is larger than {most / 2**30:g} GiB.",
-            hint="If you trust it, raise --max-member-gib.",
-        )
-    if size > most_unpacked:
-        raise UnsafeArchive(
-            f"{label} unpacks to far more than its packed size, as a zip bomb does.",
-            hint="If you trust it, raise --max-ratio.",
-        )
-
-
-@contextmanager
-def reading(label: str) -> Iterator[None]:
-    """Turn what Python's file, zip and gzip code raises into one sentence.
-
-    Raises:
-        SourceError: SourceNotFound for a missing file, BrokenSource for the rest.
-    """
-    try:
-        yield
-    except SourceError:
-        raise
-    except FileNotFoundError as error:
-        raise SourceNotFound(f"There is no {label}.", hint="Check the path: ls") from error
-    except NotImplementedError as error:
-        raise BrokenSource(
-            f"{label} is packed in a way that Python cannot unpack.",
-            hint="Unpack it with another program and name the folder instead.",
-        ) from error
-    # Damaged zips and gzips make the standard library raise nearly anything: zlib.error,
-    # struct.error, EOFError, OverflowError, UnicodeDecodeError, RuntimeError, LZMAError.
-    except Exception as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise BrokenSource(
-                f"{label} cannot be read ({error.strerror}).", hint=f"Look at it: ls -l {label}"
-            ) from error
-        raise BrokenSource(f"{label} is cut short or damaged.", hint=AGAIN) from error
-
-
 class FilePlace:
-    """One file, unpacked on the way when it is gzipped."""
+    """One file, unpacked on the way when it is gzipped, and those beside it that explain it."""
 
     def __init__(self, path: Path, config: FetchConfig) -> None:
-        self.path, self.names = path, (path.name,)
+        beside = _BESIDE.get(path.name, ())
+        self.path = path
+        self.names = (path.name, *(name for name in beside if path.with_name(name).is_file()))
         self._config = config
 
     def open(self, name: str, journal: Journal | None = None) -> Guarded:
-        """Open the file."""
-        packed = None
-        with reading(str(self.path)):
-            with self.path.open("rb") as start:
-                zipped = start.read(2) == b"\x1f\x8b"
-            if zipped:
-                packed = float(self.path.stat().st_size)
-            raw = gzip.GzipFile(self.path) if zipped else self.path.open("rb")
-        return Guarded(
-            cast(IO[bytes], raw),
-            self.path.name,
-            most=self._config.max_member_gib * 2**30,
-            packed=packed,
-            ratio=self._config.max_ratio,
-            journal=journal,
-        )
+        """Open the file, or one beside it."""
+        path, most = self.path.with_name(name), self._config.max_member_gib * 2**30
+        return _opened(path, self._config, most, journal)
+
+
+def _opened(path: Path, config: FetchConfig, most: float, journal: Journal | None) -> Guarded:
+    """Open a file, unpacked on the way when it is gzipped."""
+    packed = None
+    with reading(str(path)):
+        with path.open("rb") as start:
+            zipped = start.read(2) == b"\x1f\x8b"
+        if zipped:
+            packed = float(path.stat().st_size)
+        raw = gzip.GzipFile(path) if zipped else path.open("rb")
+    return Guarded(
+        cast(IO[bytes], raw),
+        path.name,
+        most=most,
+        packed=packed,
+        ratio=config.max_ratio,
+        journal=journal,
+    )
 
 
 class FolderPlace:
-    """A folder; media folders and hidden ones are not looked into."""
+    """A folder; hidden folders and those of media are not looked into, but for the avatar's."""
 
     def __init__(self, path: Path, config: FetchConfig, depth: int = _DEPTH) -> None:
         self.path = path
@@ -187,14 +102,18 @@ def _walk(root: Path, depth: int) -> Iterator[str]:
         inside = Path(folder).relative_to(root)
         deep = len(inside.parts) >= depth
         folders[:] = [] if deep else [n for n in folders if not n.startswith(".")]
-        folders[:] = [name for name in folders if not name.endswith("_media")]
+        folders[:] = [n for n in folders if n == AVATARS or not n.endswith("_media")]
         found += len(files)
         if found > _MOST_NAMES:
-            raise UnknownFormat(
-                f"{root.name} holds more than {_MOST_NAMES:,} files: it is no archive of posts.",
-                hint="Name the folder or zip that X gave you.",
-            )
+            raise _no_archive(root)
         yield from ((inside / name).as_posix() for name in files)
+
+
+def _no_archive(path: Path) -> UnknownFormat:
+    return UnknownFormat(
+        f"{path.name} holds more than {_MOST_NAMES:,} files: it is no archive of posts.",
+        hint="Name the folder or archive that you were given.",
+    )
 
 
 def _raise(error: OSError) -> None:
@@ -210,17 +129,22 @@ class ZipPlace:
         with reading(path.name):
             self._zip = zipfile.ZipFile(path)
             self._size = path.stat().st_size
-        self._members = {_safe(info, path): info for info in self._zip.infolist()}
+            infos = self._zip.infolist()
+        self._members = {_safe(info.filename, path): info for info in infos}
         self.names = tuple(name for name in self._members if not name.endswith("/"))
 
     def open(self, name: str, journal: Journal | None = None) -> Guarded:
         """Open a member.
 
         Raises:
+            SourceNotFound: there is no such member.
             UnsafeArchive: it says that it is too large.
             UnknownFormat: it is encrypted.
         """
-        info, label = self._members[name], f"{self.path.name}/{name}"
+        label = f"{self.path.name}/{name}"
+        info = self._members.get(name)
+        if info is None:
+            raise SourceNotFound(f"There is no {label}.", hint=f"Look: unzip -l {self.path}")
         if info.flag_bits & 0x1:
             raise UnknownFormat(
                 f"{self.path.name} is locked with a password.",
@@ -229,19 +153,108 @@ class ZipPlace:
         most = self._config.max_member_gib * 2**30
         packed = float(min(info.compress_size, self._size))
         ratio = self._config.max_ratio
-        check_size(label, info.file_size, most, max(_HARMLESS, packed * ratio))
+        check_size(label, info.file_size, most, max(HARMLESS, packed * ratio))
         with reading(label):
             raw = self._zip.open(info)
         return Guarded(raw, label, most=most, packed=packed, ratio=ratio, journal=journal)
 
 
-def _safe(info: zipfile.ZipInfo, path: Path) -> str:
-    if _OUTSIDE.search(info.filename):
+class MemberPlace:
+    """One member of a zip or a folder, as if it were a file of its own."""
+
+    def __init__(self, outer: Place, name: str) -> None:
+        self.path, self.names = outer.path, (name,)
+        self._outer = outer
+
+    def open(self, name: str, journal: Journal | None = None) -> Guarded:
+        """Open the member."""
+        return self._outer.open(name, journal)
+
+
+class TarPlace:
+    """A tar, gzipped or not, whose members are read where they are.
+
+    Python's tarfile reads the headers; other members are skipped, and nothing reaches the disk.
+    """
+
+    def __init__(self, path: Path, config: FetchConfig) -> None:
+        self.path = path
+        self._config = config
+        self._members: dict[str, tuple[int, int]] = {}  # where it begins, how long it is
+        with self._stream() as stream, reading(path.name):
+            headers = tarfile.TarFile(fileobj=cast(IO[bytes], _Forward(stream)))
+            for info in headers:
+                name = _safe(info.name, path).removeprefix("./")
+                if info.isreg() and not info.issparse():
+                    self._members[name] = info.offset_data, info.size
+                if len(self._members) > _MOST_NAMES:
+                    raise _no_archive(path)
+        self.names = tuple(self._members)
+
+    def open(self, name: str, journal: Journal | None = None) -> Guarded:
+        """Open a member.
+
+        Raises:
+            UnsafeArchive: it is too large.
+        """
+        start, size = self._members[name]
+        label, most = f"{self.path.name}/{name}", self._config.max_member_gib * 2**30
+        check_size(label, size, most, most)
+        stream = self._stream()
+        _Forward(stream).seek(start)
+        return Guarded(cast(IO[bytes], _Part(stream, size)), label, most=most, journal=journal)
+
+    def _stream(self) -> Guarded:
+        """Return all the tar's bytes: media may make it as large as it likes, but no bomb."""
+        return _opened(self.path, self._config, math.inf, None)
+
+
+class _Forward:
+    """A stream as tarfile wants it, which only ever goes forward."""
+
+    def __init__(self, stream: Guarded) -> None:
+        self._stream, self._at = stream, 0
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, to: int) -> None:
+        while self._at < to and self.read(min(_CHUNK, to - self._at)):
+            pass
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _CHUNK:  # a header that claims to be longer than any is
+            raise tarfile.ReadError
+        pieces = []
+        while size and (piece := self._stream.read(size)):
+            pieces.append(piece)
+            size -= len(piece)
+            self._at += len(piece)
+        return b"".join(pieces)
+
+
+class _Part:
+    """The bytes of one member."""
+
+    def __init__(self, stream: Guarded, size: int) -> None:
+        self._stream, self._left = stream, size
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(min(size, self._left)) or b""
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _safe(name: str, path: Path) -> str:
+    if _OUTSIDE.search(name):
         raise UnsafeArchive(
-            f"{path.name} has a member outside its own folder ({info.filename[:60]!r}).",
-            hint="X makes no such archive: get a new one rather than trust this one.",
+            f"{path.name} has a member outside its own folder ({name[:60]!r}).",
+            hint="No place makes such an archive: get a new one rather than trust this one.",
         )
-    return info.filename.replace("\\", "/")
+    return name.replace("\\", "/")
 
 
 def place_at(path: Path, config: FetchConfig) -> Place:
@@ -261,9 +274,18 @@ def place_at(path: Path, config: FetchConfig) -> Place:
             raise UnknownFormat(f"{path} is neither a file nor a folder.", hint="Name a file.")
         with path.open("rb") as stream:
             zipped = stream.read(4) in _SIGNATURES
-    if path.suffix == ".js":  # one member of an unpacked archive: its neighbours belong to it
+    # One member of an unpacked archive: its neighbours belong to it.
+    if path.suffix == ".js":
         return FolderPlace(path.parent, config, depth=0)
-    return ZipPlace(path, config) if zipped else FilePlace(path, config)
+    if zipped:
+        return ZipPlace(path, config)
+    file = FilePlace(path, config)
+    return TarPlace(path, config) if is_tar(head(file)) else file
+
+
+def is_tar(start: bytes) -> bool:
+    """Tell a tar by its first header."""
+    return start[257:262] == b"ustar"
 
 
 def head(place: Place, size: int = 1 << 16) -> bytes:

@@ -12,10 +12,10 @@ from mynah.sources.rows import Rows
 SCHEME = "file"
 
 
-def recognises(place: Place) -> bool:
-    """Tell by the name: any text is one post a line."""
+def recognises(place: Place) -> float:
+    """Guess by the name: any text is one post a line."""
     name = place.names[0].lower().removesuffix(".gz")
-    return name.endswith((".txt", ".text")) or "." not in name
+    return 0.3 if name.endswith((".txt", ".text")) or "." not in name else 0.0
 
 
 def read(place: Place, journal: Journal) -> Content:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _MONTHS = {
     name: number
@@ -11,6 +11,12 @@ _MONTHS = {
 }
 # "Thu Nov 03 08:50:26 +0000 2022": strptime reads 100,000 of these in a second, this in a tenth.
 _TWITTER = re.compile(r"\w{3} (\w{3}) (\d\d) (\d\d:\d\d:\d\d) \+0000 (\d{4})", re.ASCII)
+# What dumps write behind a time; hours from UTC. A zone that is not here is taken as UTC.
+_ZONED = re.compile(r" ?([A-Z]{2,5})$")
+_ZONES = {
+    **{"CET": 1, "CEST": 2, "BST": 1, "EET": 2, "EEST": 3, "MSK": 3, "IST": 5.5, "JST": 9},
+    **{"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7},
+}
 _SPACED_OFFSET = re.compile(r" ([+-]\d\d:?\d\d)$")
 _UNIX = re.compile(r"\d{9,10}(?:\.\d+)?|\d{12,13}", re.ASCII)
 EARLIEST = "2006-03-21T00:00:00Z"  # the day of the first tweet
@@ -19,8 +25,8 @@ EARLIEST = "2006-03-21T00:00:00Z"  # the day of the first tweet
 def to_utc(value: object) -> str | None:
     """Return a time as `2023-04-02T07:15:00Z`; None where it cannot be one.
 
-    Takes X's "Thu Nov 03 08:50:26 +0000 2022", ISO-8601 with or without offset (none means UTC)
-    and Unix times in seconds or milliseconds. Times before the first tweet are mistakes.
+    Takes X's "Thu Nov 03 08:50:26 +0000 2022", ISO-8601 with or without offset or zone (none
+    means UTC) and Unix times in seconds or milliseconds. Times before the first tweet are mistakes.
     """
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
@@ -54,8 +60,11 @@ def _from_unix(text: str) -> str | None:
 
 
 def _from_iso(text: str) -> str:
-    time = datetime.fromisoformat(_SPACED_OFFSET.sub(r"\1", text))
-    return _iso(time if time.tzinfo else time.replace(tzinfo=UTC))
+    zone = _ZONED.search(text)
+    ahead = timedelta(hours=_ZONES.get(zone[1], 0)) if zone else timedelta()
+    plain = text[: zone.start()] if zone else _SPACED_OFFSET.sub(r"\1", text)
+    time = datetime.fromisoformat(plain)
+    return _iso(time if time.tzinfo else time.replace(tzinfo=UTC) - ahead)
 
 
 def _iso(time: datetime) -> str:

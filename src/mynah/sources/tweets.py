@@ -51,7 +51,7 @@ def to_post(tweet: dict[str, Any], owner: Owner, source: str, journal: Journal) 
     """Return the post; None, counted in the journal, where the entry has no text."""
     text = as_text(tweet.get("full_text", tweet.get("text")))
     if not text:
-        journal.count("entry has no text", "entries have no text")
+        journal.skip("entry has no text", "entries have no text")
         return None
     time = as_text(tweet.get("created_at"))
     # `id` as a number is rounded in some exports of 2018: `id_str` first.
@@ -71,6 +71,7 @@ def to_post(tweet: dict[str, Any], owner: Owner, source: str, journal: Journal) 
         escaped="&" in text and ESCAPED.search(text) is not None,
         spans=tuple(_spans(tweet, text)),
         latest_id=_latest(tweet),
+        cut=tweet.get("truncated") is True and kind != "repost",
     )
 
 
@@ -81,6 +82,8 @@ def _kind(tweet: dict[str, Any], text: str, owner: Owner) -> Kind:
     if not _REPLY.isdisjoint(tweet) and any(tweet.get(key) for key in _REPLY):
         return "self-reply" if owner.is_target_of(tweet) else "reply"
     urls = as_list(as_dict(tweet.get("entities")).get("urls"))
+    if tweet.get("is_quote_status") is True:
+        return "quote"
     return "quote" if any(is_quote(as_dict(url).get("expanded_url")) for url in urls) else "post"
 
 

@@ -1,6 +1,6 @@
 """X's own export, zip or folder, in the layouts of 2018 to 2024.
 
-Read: posts (all parts), long posts, posts to communities, the name and bio of the account. Left
+Read: posts (all parts), long posts, posts to communities; name, bio and avatar of the account. Left
 out: direct messages, likes, deleted posts, circles, Grok, and the e-mail address in account.js.
 """
 
@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BufferedReader
 from itertools import chain
 from typing import Any
 
-from mynah.errors import UnknownFormat
+from mynah.avatars import LARGEST
+from mynah.errors import SourceError, UnknownFormat
 from mynah.records import Account, Post
 from mynah.sources.journal import Content, Journal
 from mynah.sources.notes import Notes
 from mynah.sources.parsing import array_entries, one_object
-from mynah.sources.place import Place, stem
+from mynah.sources.place import AVATARS, Place, stem
 from mynah.sources.tweets import Owner, to_post
 from mynah.sources.values import as_dict, as_list, as_text
 
@@ -109,7 +112,21 @@ def _read_owner(place: Place, folder: str, manifest: dict[str, Any], journal: Jo
             own_archive=True,
         )
     )
+    _read_avatar(place, folder, as_text(profile.get("avatarMediaUrl")), handle, journal)
     return Owner(handle, as_text(account.get("accountId")) or as_text(info.get("accountId")))
+
+
+def _read_avatar(place: Place, folder: str, address: str, handle: str, journal: Journal) -> None:
+    """Read the avatar, which lies in the archive under the account's number and the address's end.
+
+    One that cannot be read is none: nobody misses a bot for its picture.
+    """
+    wanted = _base(address)
+    names = (name for name in place.names if name.startswith(f"{folder}{AVATARS}/"))
+    found = next((name for name in names if wanted and _base(name).endswith(wanted)), None)
+    if found:
+        with suppress(SourceError), BufferedReader(place.open(found)) as picture:
+            journal.avatars.setdefault(handle, picture.read(LARGEST + 1))
 
 
 def _layout(place: Place, members: _Members) -> str:
@@ -128,9 +145,7 @@ def _posts(
             post = to_post(as_dict(entry.get("tweet", entry)), owner, "x-archive", journal)
             if post is not None:
                 yield notes.join(post)
-    if notes.unjoined:
-        verb = "long post has" if notes.unjoined == 1 else "long posts have"
-        journal.say(f"{notes.unjoined} {verb} no tweet to belong to and were left out.")
+    notes.tell_unjoined(journal)
 
 
 def _entries(place: Place, name: str, journal: Journal) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,202 @@
+"""Bots that keep learning: from what is new since, and only where that makes them better.
+
+All of it happens beside the bot, in a second folder. The bot changes in the end, or not at all.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from mynah.bot import load_bot
+from mynah.cleaning import read_cleaned
+from mynah.config import (
+    CleaningConfig,
+    DatasetConfig,
+    FetchConfig,
+    GenerationConfig,
+    RenewalConfig,
+    TrainingConfig,
+    build,
+)
+from mynah.copying import CopyIndex
+from mynah.curriculum import encode
+from mynah.dataset import split
+from mynah.errors import BotBusy, SettingsError
+from mynah.generation import generate
+from mynah.loss import post_nats
+from mynah.model_stages import train_bot
+from mynah.run_folder import RunFolder, hash_tree, now, write_json
+from mynah.stages import clean_posts
+from mynah.torch_engine import TorchEngine
+from mynah.updating import update_posts
+from mynah.versions import adopt, keep_version, link
+from mynah.watch import Nobody, Watch, bar
+
+_MADE = ("fetch", "clean", "train")
+_LONGEST, _BUDGET = 512, 2_048  # tokens of a post, and of those that are judged at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """How well a bot knows the newest posts, and how often it repeats real ones unguarded."""
+
+    bits_per_byte: float
+    copied: float  # share of the posts drawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewal:
+    """What became of an update."""
+
+    new_posts: int
+    kept: bool
+    why: str
+    judged_on: int = 0  # held-out posts, the newest
+    before: Voice | None = None
+    after: Voice | None = None
+    version: int | None = None  # under which what stood before is kept
+
+
+def renew_bot(
+    folder: RunFolder,
+    config: RenewalConfig,
+    *,
+    sources: Sequence[str] = (),
+    fetch: FetchConfig | None = None,
+    watch: Watch | None = None,
+) -> Renewal:
+    """Fetch what is new, learn on from the adapter there is, and keep that where it is better.
+
+    Better: fewer bits per byte on the newest posts, which neither of the two has learned from, and
+    no larger share of copies among posts drawn without the copy guard.
+
+    Args:
+        folder: the bot's.
+        config: how to learn on and to judge.
+        sources: archives or files with newer posts (default: the accounts it came from).
+        fetch: how to read them (default: as the first time).
+        watch: looks on.
+
+    Raises:
+        StageMissing: the bot has not been trained.
+        SettingsError: all weights were trained, or its posts came from files and none is named.
+        BotBusy: the bot was changed meanwhile, or another process updates it.
+    """
+    watch = watch or Nobody()
+    folder.require(folder.adapter)
+    training = _training(folder, config)
+    stood = hash_tree(folder.adapter)
+    with _beside(folder) as new:
+        fetch = fetch or build(FetchConfig, folder.stage_record("fetch")["config"])
+        count = update_posts(new, fetch, sources=sources, watch=watch)
+        if not count:
+            return Renewal(new_posts=0, kept=False, why="nothing new was found")
+        clean_posts(new, build(CleaningConfig, folder.stage_record("clean")["config"]), watch=watch)
+        dataset = build(DatasetConfig, folder.stage_record("train")["config"]["dataset"])
+        train_bot(new, training, dataset, watch=watch)
+        with bar(watch, "Judging the old and the new on the newest posts"):
+            judged, before, after = _judge(folder, new, dataset, config)
+        kept, why = _verdict(before, after)
+        version = _take(folder, new, stood) if kept else None
+    return Renewal(
+        new_posts=count,
+        kept=kept,
+        why=why,
+        judged_on=judged,
+        before=before,
+        after=after,
+        version=version,
+    )
+
+
+def _training(folder: RunFolder, config: RenewalConfig) -> TrainingConfig:
+    """Return how to go on from the adapter there is: as a bot goes on from a flock."""
+    record = folder.stage_record("train")
+    if record["result"]["rank"] is None:
+        raise SettingsError(
+            f"All weights of '{folder.name}' were trained; there is no adapter to go on from.",
+            hint=f"Make it anew: mynah make <source> --name {folder.name} --replace",
+        )
+    return TrainingConfig(
+        base=record["config"]["base"],
+        rank=record["result"]["rank"],
+        effort=config.effort,
+        seed=config.seed,
+        flock=str(folder.root.resolve()),
+    )
+
+
+@contextmanager
+def _beside(folder: RunFolder) -> Iterator[RunFolder]:
+    """Yield a second folder of the bot, which goes away in the end whatever happens."""
+    place = folder.root.parent / ".update" / folder.name
+    guard = RunFolder(place.with_name(f".{folder.name}"))
+    with guard.lock():
+        shutil.rmtree(place, ignore_errors=True)  # left by a kill
+        place.mkdir(parents=True)
+        try:
+            for part in (folder.run, folder.require(folder.posts), folder.avatars):
+                if part.exists():
+                    link(part, place / part.name)
+            yield RunFolder(place)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _judge(
+    old: RunFolder, new: RunFolder, dataset: DatasetConfig, config: RenewalConfig
+) -> tuple[int, Voice, Voice]:
+    """Return the number of posts judged on, and both voices on them."""
+    parts = split(read_cleaned(new.cleaned), dataset)
+    texts = [example.text for example in parts.held_out][-config.judged :]
+    if not texts:
+        raise SettingsError(
+            f"No post of '{old.name}' is held out, so nobody could tell the better bot.",
+            hint=f"Run: mynah train {old.name} --held-out 0.1",
+        )
+    index = CopyIndex([example.text for example in parts.train])
+    voices = [_voice(each, texts, index, config) for each in (old, new)]
+    return len(texts), voices[0], voices[1]
+
+
+def _voice(
+    folder: RunFolder, texts: Sequence[str], index: CopyIndex, config: RenewalConfig
+) -> Voice:
+    bot = load_bot(folder)
+    rows = encode(bot.tokenizer, texts, bot.separator, min(_LONGEST, bot.context - 1))
+    nats = float(post_nats(bot.model, rows, bot.separator, _BUDGET).sum())
+    plain = replace(GenerationConfig(), n=config.samples, max_draws=1, allow_copies=True)
+    said = list(generate(TorchEngine(bot), "", plain, index, seed=config.seed))
+    return Voice(
+        bits_per_byte=round(nats / math.log(2) / sum(len(text.encode()) for text in texts), 4),
+        copied=round(sum(each.copied_first for each in said) / len(said), 4),
+    )
+
+
+def _verdict(before: Voice, after: Voice) -> tuple[bool, str]:
+    if after.bits_per_byte >= before.bits_per_byte:
+        return False, "it knows the newest posts no better than before"
+    if after.copied > before.copied:
+        return False, "it repeats real posts more often than before"
+    return True, "it knows the newest posts better, and repeats no more of them"
+
+
+def _take(folder: RunFolder, new: RunFolder, stood: str) -> int:
+    """Give the bot what was made beside it; return the version that stands for what it was."""
+    with folder.lock():
+        if hash_tree(folder.adapter) != stood:
+            raise BotBusy(
+                f"Bot '{folder.name}' was trained anew meanwhile.",
+                hint=f"Run again: mynah update {folder.name}",
+            )
+        version = keep_version(folder)
+        adopt(folder, new.root)
+        run = folder.read_run()
+        updates = [*run.get("updates", []), {"at": now(), "instead_of": version}]
+        stages = {name: run["stages"][name] for name in _MADE}  # report and samples were the old's
+        write_json(folder.run, run | {"stages": stages, "updates": updates})
+    return version
