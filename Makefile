@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Quiet twice: errors only.
 INSTALL := $(BIN)/python -m pip install --quiet --quiet
 
-.PHONY: help demo test check docs bench bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fuzz clean
+.PHONY: help demo test check docs bench bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fleet bench-fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -40,7 +40,7 @@ check: $(VENV)/.dev
 docs: $(VENV)/.mynah
 	$(BIN)/python docs/generate_cli.py
 
-bench: bench-startup bench-importing bench-train bench-scaling bench-say bench-export
+bench: bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fleet
 
 bench-startup bench-importing: bench-%: bench/%.py $(VENV)/.mynah
 	$(BIN)/python $<
@@ -58,6 +58,10 @@ bench-say: bench/speech.py $(VENV)/.base
 
 # The page is tried where npm and Chromium are; peft and what drives Chromium come with the tests'.
 bench-export: bench/export.py $(VENV)/.dev $(VENV)/.base
+	$(BIN)/python $<
+
+# Four bots of the samples, with one worker and with two; Ray comes with the tests' needs.
+bench-fleet: bench/fleet.py $(VENV)/.dev $(VENV)/.base
 	$(BIN)/python $<
 
 # Not among the benchmarks: it takes half an hour, and what it prints is no speed.

@@ -22,6 +22,7 @@ HEAVY = {
     *("markovify", "matplotlib", "py3langid", "rapidfuzz", "rich", "sacrebleu", "safetensors"),
     *("scipy", "sklearn", "stdnum", "tokenizers", "torch", "trackio", "transformers", "wandb"),
     *("yaml", "fastapi", "prometheus_client", "pydantic", "uvicorn"),
+    *("ray", "pyarrow", "fsspec", "optuna"),
 }
 
 

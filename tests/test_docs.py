@@ -144,6 +144,8 @@ def asked(verb: str, archive: Path, base: Path) -> list[object]:
         # The small archive repeats its sentences: by the usual rules none of its posts is new.
         "quiz": ["ferryclerk", "--pairs", 13, "--copied-words", 99, "--copied-share", 9],
         "who": ["My dream is"],
+        "fleet": ["status", "flock.toml"],
+        "sweep": ["ferryclerk", "--base", base, "--trials", 1, "--samples", 2, *QUICK[2:]],
         "takedown": ["ferryclerk", "--yes"],
         "pull": ["ada/ferryclerk", "--name", "back"],
         "list": [],
@@ -163,6 +165,8 @@ def test_what_a_verb_prints_has_the_documented_keys(
         request.getfixturevalue("hub")
     if verb in ("takedown", "pull"):
         assert mynah("push", bot.name).code == 0
+    order = f'accounts = ["{small_archive}"]\n[train]\nbase = "{tiny_base}"\n'
+    Path("flock.toml").write_text(order, encoding="utf-8")
     if verb == "rollback":
         keep_version(bot)
     answer = mynah(verb, *asked(verb, small_archive, tiny_base), "--json")

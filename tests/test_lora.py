@@ -12,7 +12,15 @@ from torch import nn
 
 import tiny
 from mynah.errors import BotError
-from mynah.lora import LoraLinear, adapted, add_adapter, load_adapter, merge_adapter, save_adapter
+from mynah.lora import (
+    LoraLinear,
+    adapted,
+    add_adapter,
+    load_adapter,
+    merge_adapter,
+    remove_adapter,
+    save_adapter,
+)
 from mynah.model import Base
 
 IDS = torch.tensor([[0, 40, 41, 42, 43, 44, 45]])
@@ -193,3 +201,24 @@ def test_an_adapter_of_a_larger_base_is_refused(tmp_path: Path, base: Base) -> N
     save_adapter(larger, tmp_path, base="tiny", rank=4, alpha=8.0)
     with pytest.raises(BotError, match="does not fit this base"):
         load_adapter(base.model, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["attention", "mlp"])
+def test_an_adapter_on_a_part_of_a_block_comes_back_there(
+    either_base: Base, tmp_path: Path, kind: str
+) -> None:
+    """In GPT-2 a layer of the attention and one of the mlp have the same last name."""
+    model = either_base.model
+    add_adapter(model, rank=4, alpha=8, seed=0, modules=kind)
+    names = set(adapted(model))
+    assert names and all(("attn" in name) == (kind == "attention") for name in names)
+    for layer in adapted(model).values():
+        torch.nn.init.normal_(layer.lora_B, std=0.02)
+    save_adapter(model, tmp_path, base="tiny", rank=4, alpha=8.0)
+    said = model(input_ids=torch.arange(9)[None]).logits
+    remove_adapter(model)
+    load_adapter(model, tmp_path)
+    assert set(adapted(model)) == names
+    torch.testing.assert_close(
+        model(input_ids=torch.arange(9)[None]).logits, said, atol=0.05, rtol=0.05
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -44,10 +45,12 @@ def test_the_recipe_of_2020_to_the_letter() -> None:
         "epochs": 4.0,
         "learning_rate": 1.372e-4,
         "warmup": 0.0,
+        "schedule": "cosine",
         "batch_tokens": 1_024,
         "accumulate": 1,
         "rank": None,
         "alpha": 0.0,
+        "modules": "all",
         "clip": None,
         "beta2": 0.999,
         "weight_decay": 0.0,
@@ -106,3 +109,12 @@ def test_eight_bits_are_the_machines_choice_unless_typed(
 ) -> None:
     config = TrainingConfig(int8=chosen)
     assert make_plan(config, tokens=MANY, machine=Machine(int8=machine)).int8 is used
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"), [("linear", [1.0, 0.75, 0.5, 0.25]), ("constant", [1.0] * 4)]
+)
+def test_other_schedules(schedule: Any, rates: list[float]) -> None:
+    config = TrainingConfig(learning_rate=1.0, warmup=0.0, schedule=schedule)
+    plan = make_plan(config, tokens=MANY)
+    assert [rate_at(step, 4, plan) for step in range(4)] == rates

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,23 @@ class BaseFiles:
     info: BaseInfo
     folder: Path | None  # config.json and safetensors; None where they are to be made of the GGUF
     gguf: Path | None  # what llama.cpp reads
+    state: Mapping[str, Any] | None = None  # weights that are in memory already
+
+
+_LENT: dict[str, BaseFiles] = {}
+
+
+@contextmanager
+def lend(name: str, files: BaseFiles) -> Iterator[None]:
+    """Let a name stand for a base that somebody else has loaded, for as long as the block takes."""
+    before = _LENT.get(name)
+    _LENT[name] = files
+    try:
+        yield
+    finally:
+        del _LENT[name]
+        if before:
+            _LENT[name] = before
 
 
 def cache_folder() -> Path:
@@ -61,6 +80,8 @@ def find_base(name: str) -> BaseFiles:
         BaseNotInstalled: it is not on this machine and cannot be fetched.
         BaseError: the folder is no model's.
     """
+    if name in _LENT:
+        return _LENT[name]
     if name == EMBEDDED:
         return _embedded()
     if Path(name).is_dir():

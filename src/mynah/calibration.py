@@ -134,11 +134,21 @@ def _timed_pass(
 
 
 def _memory(model: Any, tokens: float) -> int:
-    """Return about how many bytes the process will hold, from what is kept for each token."""
-    width, layers = model.config.hidden_size, model.config.num_hidden_layers
-    inner = getattr(model.config, "intermediate_size", None) or 4 * width
+    trained = sum(each.numel() for each in trained_parameters(model).values())
     weights = sum(each.numel() * each.element_size() for each in model.parameters())
-    trained = sum(each.numel() for each in trained_parameters(model).values()) * 4
-    size = model.dtype.itemsize
-    kept = tokens * layers * (18 * width + 6 * inner) * size
-    return int(450e6 + weights + 3 * trained + kept)
+    return memory_of(model.config, weights, trained, tokens * model.dtype.itemsize)
+
+
+def memory_of(config: Any, weights: int, trained: int, kept: float) -> int:
+    """Return about how many bytes a training process will hold.
+
+    Args:
+        config: the model's, as transformers has it.
+        weights: bytes of all of them.
+        trained: numbers that are trained: each has a gradient and two moments, in four bytes.
+        kept: tokens of the largest piece of a step, times the bytes of a number.
+    """
+    width, layers = config.hidden_size, config.num_hidden_layers
+    inner = getattr(config, "intermediate_size", None) or 4 * width
+    states = kept * layers * (18 * width + 6 * inner)
+    return int(450e6 + weights + 12 * trained + states)

@@ -7,63 +7,25 @@ the posts and the machine"; what was worked out is printed and written to run.js
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from functools import cache
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from mynah.errors import SettingsError
+from mynah.settings import Settings, setting
+from mynah.settings import build as build
+from mynah.settings import without_none as without_none
 
 Recipe = Literal["mynah", "huggingtweets"]
 ContentWarnings = Literal["keep", "cut", "drop"]
 Effort = Literal["quick", "normal", "best"]
 EngineName = Literal["auto", "torch", "llama"]
+Schedule = Literal["cosine", "linear", "constant"]
+Modules = Literal["all", "attention", "mlp"]
 TrackerName = Literal["trackio", "wandb", "none"]
 ExportFormat = Literal["transformers", "adapter", "gguf", "ollama", "web"]
 Quantization = Literal["f32", "f16", "q8_0", "q5_0", "q4_0"]
-Config = TypeVar("Config")
 
 LARGEST_SEED = 2**63 - 1  # what torch takes
-
-
-def setting(default: Any, help: str, **limits: float) -> Any:
-    """Return a dataclass field that carries its one-line help and its range.
-
-    Limits are `least` and `most`, which are allowed themselves, `above` and `below`, which are not.
-    """
-    return field(default=default, metadata={"help": help, "limits": limits})
-
-
-class Settings:
-    """What all settings share: none can be made with a value out of range.
-
-    So a wrong flag is found before the work begins, not after an hour of training.
-    """
-
-    def __post_init__(self) -> None:
-        for item in fields(self):  # type: ignore[arg-type]
-            _check_range(item, getattr(self, item.name))
-
-
-def _check_range(item: Any, value: Any) -> None:
-    for limit, bound in item.metadata["limits"].items():
-        words, holds = _LIMITS[limit]
-        if value is not None and not holds(value, bound):
-            flag = "-n" if item.name == "n" else f"--{item.name.replace('_', '-')}"
-            raise SettingsError(
-                f"{item.name} must be {words} {bound:,}, not {value}.",
-                hint=f"{flag}: {item.metadata['help']}"
-                + ("." if item.default is None else f" (default: {item.default})."),
-            )
-
-
-_LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
-    "least": ("at least", operator.ge),
-    "most": ("at most", operator.le),
-    "above": ("above", operator.gt),
-    "below": ("below", operator.lt),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +105,8 @@ class TrainingConfig(Settings):
     warmup: float | None = setting(
         None, "share of the steps in which the rate rises", least=0, below=1
     )
+    schedule: Schedule = setting("cosine", "how the rate falls after that: to 0, or not at all")
+    modules: Modules = setting("all", "which linear layers of a block the adapter is on")
     int8: bool | None = setting(
         None, "multiply frozen weights in eight bits (default: where the processor has VNNI)"
     )
@@ -324,6 +288,37 @@ class ServeConfig(Settings):
     stop_seconds: float = setting(30.0, "seconds to finish what is begun when stopped", least=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FleetConfig(Settings):
+    """Where the bots of a flock file are made, and with how much of it."""
+
+    address: str | None = setting(
+        None, "Ray cluster, as host:6379, or auto (default: this machine alone)"
+    )
+    storage: str | None = setting(
+        None, "where the bots go, as s3://bucket/bots (default: the folder of bots)"
+    )
+    workers: int | None = setting(
+        None, "bots made at once on this machine (default: one a processor)", least=1
+    )
+    cpus: float = setting(1.0, "processors for each bot", above=0)
+    gpus: float = setting(0.0, "GPUs for each bot", least=0)
+    retries: int = setting(2, "times a bot is begun again after a crash or a lost machine", least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig(Settings):
+    """How settings of the training are searched for."""
+
+    trials: int = setting(30, "trials in all, those of earlier calls counted", least=1)
+    max_copied: float = setting(
+        0.05, "largest share of a trial's posts that may be copies, guard off", least=0, most=1
+    )
+    samples: int = setting(40, "posts that each trial draws to see what it copies", least=1)
+    judged: int = setting(200, "most posts that a trial is judged by", least=1)
+    seed: int = setting(0, "random seed", least=0, most=2**32 - 1)
+
+
 STAGES: dict[str, type[Any]] = {
     "fetch": FetchConfig,
     "clean": CleaningConfig,
@@ -341,62 +336,6 @@ STAGES: dict[str, type[Any]] = {
     "hub": HubConfig,
     "web": WebConfig,
     "serve": ServeConfig,
+    "fleet": FleetConfig,
+    "sweep": SweepConfig,
 }
-
-
-def build(kind: type[Config], *layers: dict[str, Any]) -> Config:
-    """Make a config from layers of values; a later layer wins, None does not count.
-
-    Raises:
-        SettingsError: a key that `kind` does not have, a value of another type or out of range.
-    """
-    hints = _hints(kind)  # type: ignore[arg-type]
-    values = {}
-    for layer in layers:
-        for key, value in layer.items():
-            if key not in hints:
-                raise SettingsError(f"Unknown setting '{key}'.", hint=f"Known: {', '.join(hints)}.")
-            if value is not None:
-                values[key] = _of_type(hints[key], key, value)
-    return kind(**values)
-
-
-@cache
-def _hints(kind: Any) -> dict[str, Any]:
-    """Return the type of each setting, `None` left out."""
-    return {name: without_none(hint) for name, hint in get_type_hints(kind).items()}
-
-
-def without_none(hint: Any) -> Any:
-    """Return the type inside `X | None`."""
-    options = [each for each in get_args(hint) if each is not type(None)]
-    return options[0] if type(None) in get_args(hint) else hint
-
-
-def _of_type(hint: Any, name: str, value: Any) -> Any:
-    """Return a value as its setting has it; a file may say 1 for 1.0, and a list for a tuple."""
-    if get_origin(hint) is Literal:
-        fits, wanted = value in get_args(hint), " or ".join(get_args(hint))
-    elif get_origin(hint) is tuple:
-        numbers = get_args(hint)[0] is float
-        inside = _is_number if numbers else _is_text
-        fits = isinstance(value, list | tuple) and all(map(inside, value))
-        wanted = "a list of numbers" if numbers else "a list of texts"
-        value = tuple(value) if fits else value
-    else:
-        fits = _is_number(value) if hint is float else type(value) is hint
-        wanted = _WORDS[hint]
-    if not fits:
-        raise SettingsError(f"{name} must be {wanted}, not {value!r}.")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _is_text(value: Any) -> bool:
-    return type(value) is str
-
-
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,10 +131,20 @@ def open_llama(folder: RunFolder) -> LlamaEngine:
         raise LlamaCannot(str(error)) from error
 
 
+def forget_speech(folder: RunFolder) -> None:
+    """Take away what was made for llama.cpp of a bot that will not be where it is."""
+    shutil.rmtree(_speech_place(folder), ignore_errors=True)
+
+
+def _speech_place(folder: RunFolder) -> Path:
+    place = hashlib.sha256(str(folder.root.resolve()).encode()).hexdigest()[:16]
+    return cache_folder() / "speech" / place
+
+
 def _speech_files(folder: RunFolder, gguf: Path, base: str) -> tuple[Path, Path]:
     """Return base and adapter as llama.cpp reads them fastest, made once and kept in the cache."""
     kept = cache_folder() / "speech"
-    place = kept / hashlib.sha256(str(folder.root.resolve()).encode()).hexdigest()[:16]
+    place = _speech_place(folder)
     made_of = f"{base}{remembered_hash(folder.adapter / _ADAPTER)}{_LAYOUT}"
     name = hashlib.sha256(made_of.encode()).hexdigest()[:16]
     faster = kept / f"{base[:16]}-{_LAYOUT}.gguf", place / f"{name}-with-offsets.gguf"

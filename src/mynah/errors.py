@@ -34,6 +34,7 @@
     │   └── HubUnreachable     no network, time-out, trouble at the other end
     ├── UnsafeUpload           a file to be published holds what must not be
     ├── UnsafeDownload         a file of a repository that is not to be trusted
+    ├── FleetError             the machines of a fleet cannot be had
     └── ExtraMissing           an optional library is not installed
 
 Only `cli.main` and the studio catch; every foreign error is mapped where it enters.
@@ -184,6 +185,10 @@ class UnsafeUpload(MynahError):
 
 class UnsafeDownload(MynahError):
     """A file of a repository is not to be trusted."""
+
+
+class FleetError(MynahError):
+    """The machines of a fleet cannot be had, or none of them is large enough."""
 
 
 class ExtraMissing(MynahError):

@@ -1,4 +1,4 @@
-"""Low-rank adapters on every linear layer of every block, in peft's file format.
+"""Low-rank adapters on the linear layers of every block, in peft's file format.
 
 LoRA (Hu et al. 2021, arXiv:2106.09685, section 4.1): y = W x + (alpha / r) B A x with W frozen,
 A random, B zero, so that training starts from the base itself.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,28 @@ class LoraLinear(nn.Module):
         return (weight.float() + (update.T if self.transposed else update)).to(weight.dtype)
 
 
-def add_adapter(model: Any, *, rank: int, alpha: float, seed: int) -> None:
-    """Wrap every linear layer of every block; the output head and embeddings stay as they are."""
+# Parts of a layer's name in Llama and its kin, and in GPT-2.
+_KINDS = {"all": ("",), "attention": ("attn.",), "mlp": ("mlp.",)}
+
+
+def add_adapter(
+    model: Any, *, rank: int, alpha: float, seed: int, modules: str | None = None
+) -> None:
+    """Wrap the linear layers of every block: all, or those of its attention or its mlp.
+
+    The output head and embeddings stay as they are.
+    """
+    kinds = _KINDS[modules or "all"]
+    _wrap(model, rank, alpha, seed, lambda name: any(kind in name for kind in kinds))
+
+
+def _wrap(model: Any, rank: int, alpha: float, seed: int, wanted: Callable[[str], bool]) -> None:
     generator = torch.Generator().manual_seed(seed)
-    for parent, name, layer in list(_linear_layers(model)):
-        setattr(parent, name, LoraLinear(layer, rank, alpha, generator))
+    for name, layer in list(_linear_layers(model)):
+        if wanted(name):
+            parent, _, last = name.rpartition(".")
+            wrapped = LoraLinear(layer, rank, alpha, generator)
+            setattr(model.get_submodule(parent), last, wrapped)
 
 
 def adapted(model: Any) -> dict[str, LoraLinear]:
@@ -80,12 +97,11 @@ def remove_adapter(model: Any) -> None:
         setattr(model.get_submodule(parent), last, layer.frozen)
 
 
-def _linear_layers(model: Any) -> Iterator[tuple[nn.Module, str, Any]]:
+def _linear_layers(model: Any) -> Iterator[tuple[str, Any]]:
     head = model.get_output_embeddings()
-    for parent in model.modules():
-        for name, layer in parent.named_children():
-            if layer is not head and _is_linear(layer):
-                yield parent, name, layer
+    for name, layer in model.named_modules():
+        if layer is not head and _is_linear(layer):
+            yield name, layer
 
 
 def _is_linear(layer: nn.Module) -> bool:
@@ -109,10 +125,20 @@ def save_adapter(model: Any, folder: Path, *, base: str, rank: int, alpha: float
         "lora_dropout": 0.0,
         "bias": "none",
         "fan_in_fan_out": any(layer.transposed for layer in layers.values()),
-        "target_modules": sorted({name.rpartition(".")[2] for name in layers}),
+        "target_modules": _targets(model, layers),
         "inference_mode": True,
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _targets(model: Any, layers: Iterable[str]) -> list[str]:
+    """Return ends of the adapted layers' names that no other layer's name has."""
+    bare = {_end(name, 1) for name, _ in _linear_layers(model) if _end(name, 1) != "frozen"}
+    return sorted({_end(name, 2 if _end(name, 1) in bare else 1) for name in layers})
+
+
+def _end(name: str, parts: int) -> str:
+    return ".".join(name.split(".")[-parts:])
 
 
 def adapter_size(folder: Path) -> tuple[int, float]:
@@ -133,7 +159,10 @@ def load_adapter(model: Any, folder: Path) -> None:
         BotError: the adapter is not whole, or is another base's.
     """
     rank, alpha = adapter_size(folder)
-    add_adapter(model, rank=rank, alpha=alpha, seed=0)
+    with fitting(folder):
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        ends = tuple(f".{end}" for end in config["target_modules"])
+    _wrap(model, rank, alpha, 0, lambda name: f".{name}".endswith(ends))
     copy_adapter(model, folder)
 
 

@@ -7,6 +7,7 @@ import io
 import pickle
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def load_base(name: str, device: Device | None = None) -> Base:
     """
     device = device or choose_device()
     folder, info = locate_base(name)
-    model = load_model(folder, device)
+    model = load_model(folder, device, find_base(name).state)
     tokenizer = load_tokenizer(folder)
     return Base(
         info=info,
@@ -138,19 +139,27 @@ def _convert(gguf: Path, folder: Path) -> None:
             tokenizer.save_pretrained(new)
 
 
-def load_model(folder: Path, device: Device) -> Any:
-    """Load a causal language model, frozen, in evaluation mode."""
+def load_model(folder: Path, device: Device, state: Mapping[str, Any] | None = None) -> Any:
+    """Load a causal language model, frozen, in evaluation mode.
+
+    Args:
+        folder: config.json, and the weights unless they are given.
+        device: where to and in which precision.
+        state: weights that are in memory; where they need no other place, they are not copied.
+    """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
         with quiet_transformers():
-            model = AutoModelForCausalLM.from_pretrained(
-                folder,
+            kind = _class_of(folder) if state is not None else AutoModelForCausalLM
+            model = kind.from_pretrained(
+                None if state is not None else folder,
                 dtype=device.dtype,
                 trust_remote_code=False,
                 use_safetensors=True,
                 local_files_only=True,
+                **({"config": _config_of(folder), "state_dict": dict(state)} if state else {}),
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise BaseError(
@@ -158,6 +167,20 @@ def load_model(folder: Path, device: Device) -> Any:
             hint="It needs config.json and *.safetensors, as transformers saves them.",
         ) from error
     return model.to(device.name).eval().requires_grad_(False)
+
+
+def _config_of(folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+
+
+def _class_of(folder: Path) -> Any:
+    """Return the class of the model that a folder's settings describe."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):  # only to learn which class it is
+        return type(AutoModelForCausalLM.from_config(_config_of(folder), trust_remote_code=False))
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -252,13 +275,8 @@ def adopt_model(source: Path, target: Path) -> None:
 
 def _assemble(source: Path) -> tuple[Any, int]:
     """Return the model of the settings and weights in a folder, and how many weights it lacks."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False, local_files_only=True)
-    with torch.device("meta"):  # only to learn which class it is
-        kind = type(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
-    model, found = kind.from_pretrained(
-        None, config=config, state_dict=_state(source), output_loading_info=True
+    model, found = _class_of(source).from_pretrained(
+        None, config=_config_of(source), state_dict=_state(source), output_loading_info=True
     )
     return model, len(found["missing_keys"])
 

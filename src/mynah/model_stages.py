@@ -229,7 +229,8 @@ def prepare(
         base.model.requires_grad_(True).float()
         lessons = packed(parts.train, base.tokenizer, base.separator, plan)
         return Prepared(plan=plan, lessons=lessons, learner=fit(base, lessons.rows, plan))
-    add_adapter(base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed)
+    size: Any = {"rank": plan.rank, "alpha": plan.alpha, "modules": plan.modules}
+    add_adapter(base.model, seed=plan.seed, **size)
     if config.flock:
         copy_adapter(base.model, find_flock(folder, config.flock, base, plan).adapter)
     authors = [row["handle"] for row in folder.read_run()["accounts"]]
@@ -238,6 +239,8 @@ def prepare(
         weights = lengths(parts.train)
     lessons = post_by_post(parts.train, rows, plan, weights)
     learner = fit(base, rows, plan)
+    if config.epochs is not None:  # nothing depends on how fast the machine is
+        return Prepared(plan=plan, lessons=lessons, learner=learner)
     speed = calibrate(base, rows, plan, learner) if replicas.first else 0.0
     machine = replace(machine, tokens_per_second=replicas.agree(speed) * replicas.count)
     timed = make_plan(config, tokens=tokens, machine=machine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,10 +46,12 @@ class Plan:
     epochs: float
     learning_rate: float
     warmup: float  # share of the steps
+    schedule: str  # how the rate falls after it
     batch_tokens: int  # tokens a step, padding included
     accumulate: int  # pieces a batch is computed in
     rank: int | None  # None: all weights are trained
     alpha: float
+    modules: str  # which linear layers have an adapter
     clip: float | None  # largest norm of the gradient
     beta2: float  # how slowly Adam forgets the size of gradients
     weight_decay: float
@@ -77,10 +80,12 @@ def make_plan(config: TrainingConfig, *, tokens: int, machine: Machine | None = 
         epochs=float(derived["epochs"]),
         learning_rate=float(derived["learning_rate"]),
         warmup=float(derived["warmup"]),
+        schedule=config.schedule,
         batch_tokens=int(derived["batch_tokens"]),
         accumulate=config.accumulate,
         rank=rank,
         alpha=float(2 * rank) if rank else 0.0,
+        modules=config.modules,
         clip=None if original else 1.0,
         beta2=0.999 if original else 0.98,
         weight_decay=0.0,
@@ -104,12 +109,19 @@ def _derive(config: TrainingConfig, tokens: int, machine: Machine) -> dict[str, 
 
 
 def rate_at(step: int, total: int, plan: Plan) -> float:
-    """Return the learning rate of a step (from 0): a linear rise, then a cosine down to 0.
+    """Return the learning rate of a step (from 0): a linear rise, then as the schedule says.
 
-    Loshchilov and Hutter 2017 (arXiv:1608.03983), equation 5, without restarts.
+    The cosine down to 0: Loshchilov and Hutter 2017 (arXiv:1608.03983), equation 5, no restarts.
     """
     rise = round(plan.warmup * total)
     if step < rise:
         return plan.learning_rate * (step + 1) / rise
     done = (step - rise) / max(total - rise, 1)
-    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    return plan.learning_rate * _FALLS[plan.schedule](done)
+
+
+_FALLS: dict[str, Callable[[float], float]] = {
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+    "linear": lambda done: 1 - done,
+    "constant": lambda done: 1.0,
+}

@@ -193,8 +193,10 @@ class RunFolder:
         write_json(self.run, run)
 
     @contextmanager
-    def lock(self, wait: float = 0.0) -> Iterator[None]:
+    def lock(self, wait: float = 0.0, busy: str | None = None) -> Iterator[None]:
         """Hold the bot for this process; wait some seconds for another one to let go.
+
+        `busy` says who holds it then, where it is not a bot's folder.
 
         Raises:
             BotBusy: another process holds it.
@@ -209,7 +211,7 @@ class RunFolder:
                 guard.acquire(timeout=wait)
         except Timeout as error:
             raise BotBusy(
-                f"Another process is working on bot '{self.name}'.",
+                busy or f"Another process is working on bot '{self.name}'.",
                 hint="Wait for it, or choose another --name.",
             ) from error
         try:
@@ -313,18 +315,24 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         settle(path)
         new = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        old = _aside(path)
         try:
             yield new
             new.chmod(0o755)
-            if path.exists():
-                path.rename(old)
-            new.rename(path)
+            swap_in(new, path)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
-        finally:
-            settle(path)
+
+
+def swap_in(new: Path, path: Path) -> None:
+    """Put a folder in another one's place, on the same disk."""
+    settle(path)
+    try:
+        if path.exists():
+            path.rename(_aside(path))
+        new.rename(path)
+    finally:
+        settle(path)
 
 
 def settle(path: Path) -> None:

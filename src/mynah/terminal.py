@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -71,6 +71,12 @@ class TerminalWatch:
 def out() -> Console:
     """Return the console on standard output."""
     return Console(highlight=False, soft_wrap=True)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Show lines that may hold words of strangers."""
+    for line in lines:
+        out().print(Text(plain_line(line)))
 
 
 def print_counts(table: Mapping[str, Any]) -> None:

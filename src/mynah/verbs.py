@@ -101,6 +101,35 @@ VERBS = (
         stages=("fetch", "clean", "dataset", "train"),
     ),
     Verb(
+        name="fleet",
+        help="make many bots at once, here or on a cluster",
+        description="Make every bot of a flock file (TOML) as a task on Ray, on this machine or on "
+        "a cluster. A bot that is there, made of the same posts with the same settings, is "
+        "skipped; one that fails does not stop the rest. With the word status before the file "
+        "nothing is made. Ends with 1 where a bot failed.",
+        arguments=(
+            (("words",), {"nargs": "+", "metavar": "file", "help": "flock file, or status file"}),
+        ),
+        stages=("fleet",),
+    ),
+    Verb(
+        name="sweep",
+        help="search for the settings that teach this voice best",
+        description="Train many times, each time with other settings, and keep those that predict "
+        "unseen posts best without copying: sweep/best.toml in the bot's folder, for --settings. "
+        "Trials that do badly are given up at a quarter, a half or three quarters. Ctrl-C and "
+        "again goes on. The bot itself is not changed.",
+        arguments=(
+            _BOT,
+            (("--fleet",), {"action": "store_true", "help": "several trials at once, on Ray"}),
+        ),
+        stages=("sweep", "dataset", "train", "fleet"),
+        without=(
+            *("epochs", "learning_rate", "schedule", "warmup", "accumulate", "rank", "modules"),
+            *("batch_tokens", "recipe", "effort", "flock", "save_seconds", "storage"),
+        ),
+    ),
+    Verb(
         name="report",
         help="judge the bot: what it learned, what it copies, who can tell",
         arguments=(_BOT,),

@@ -11,6 +11,7 @@ from mynah.commands.keeping import (
 )
 from mynah.commands.leaving import do_card, do_export, do_pull, do_push, do_share, do_takedown
 from mynah.commands.making import do_clean, do_fetch, do_flock, do_make, do_train
+from mynah.commands.many import do_fleet, do_sweep
 from mynah.commands.serving import do_serve
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "do_dashboard",
     "do_export",
     "do_fetch",
+    "do_fleet",
     "do_flock",
     "do_lineage",
     "do_list",
@@ -31,6 +33,7 @@ __all__ = [
     "do_say",
     "do_serve",
     "do_share",
+    "do_sweep",
     "do_takedown",
     "do_train",
     "do_update",
