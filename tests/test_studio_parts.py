@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+import tiny
 from mynah.config import STAGES, CleaningConfig, FetchConfig
 from mynah.errors import BotError, BotExists, SettingsError, SourceNotFound, TooFewPosts
 from mynah.run_folder import RunFolder
@@ -154,7 +155,7 @@ def test_a_worker_that_was_killed_is_noticed(bots: Path, bot: RunFolder) -> None
 
 
 def test_strangers_posts_need_a_word(bots: Path, tmp_path: Path) -> None:
-    lines = "\n".join(f"The tide number {n} came in and nobody had asked it." for n in range(300))
+    lines = "\n".join(row["text"] for row in tiny.account_rows())
     file = tmp_path / "someone.txt"
     file.write_text(lines, encoding="utf-8")
     foreman = Foreman(bots / ".studio")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mynah.errors import BotBusy, BotError, BotNotFound, StageMissing, StorageError
+from mynah.hashing import hash_file as hash_file
+from mynah.hashing import hash_tree as hash_tree
 from mynah.records import encode_lines
 
 _NAME = re.compile(r"[\w@][\w.@+-]{0,127}")
@@ -389,19 +390,3 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
             text.write(line)
             count += 1
     return count
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def hash_tree(path: Path) -> str:
-    """Return one SHA-256 for a file, or for a folder's names and contents in order."""
-    if path.is_file():
-        return hash_file(path)
-    total = hashlib.sha256()
-    for member in sorted(item for item in path.rglob("*") if item.is_file()):
-        total.update(f"{member.relative_to(path).as_posix()}\0{hash_file(member)}\n".encode())
-    return total.hexdigest()

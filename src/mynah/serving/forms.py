@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mynah.config import LARGEST_SEED, GenerationConfig
 from mynah.marking import MARK
@@ -19,6 +19,13 @@ MOST_POSTS = 64  # of one request
 _LONGEST_PROMPT = 16_000  # characters; how many tokens fit is checked later
 _TEXT = {"pattern": "^[^\\u0000]*$"}
 
+
+def _whole(value: Any) -> Any:
+    """Take 3.0 for 3: in JSON they are one number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE = BeforeValidator(_whole)
 Neutral = Annotated[float, Field(ge=0, le=0)]
 
 
@@ -39,16 +46,22 @@ class CompletionRequest(Strict):
 
     model: str = Field(min_length=1, max_length=200, description="name of the bot")
     prompt: str | None = Field("", max_length=_LONGEST_PROMPT, description="beginning of each post")
-    n: int | None = Field(None, ge=1, le=MOST_POSTS, description="how many posts")
-    max_tokens: int | None = Field(None, ge=1, le=100_000, description="most tokens of a post")
+    n: Annotated[int, Field(ge=1, le=MOST_POSTS), _WHOLE] | None = Field(
+        None, description="how many posts"
+    )
+    max_tokens: Annotated[int, Field(ge=1, le=100_000), _WHOLE] | None = Field(
+        None, description="most tokens of a post"
+    )
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
-    seed: int | None = Field(None, ge=0, le=LARGEST_SEED, description="repeats the posts")
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED), _WHOLE] | None = Field(
+        None, description="repeats the posts"
+    )
     stream: bool | None = Field(None, description="send each post when it is whole")
     stream_options: StreamOptions | None = None
     echo: bool | None = Field(None, description="repeat the prompt before each post")
     user: str | None = Field(None, max_length=200, description="taken, and not looked at")
-    best_of: Annotated[int, Field(ge=1, le=1)] | None = None
+    best_of: Annotated[int, Field(ge=1, le=1), _WHOLE] | None = None
     presence_penalty: Neutral | None = None
     frequency_penalty: Neutral | None = None
     logprobs: None = None
