@@ -96,14 +96,11 @@ def read_back(exported: Path, loaded: tuple[RunFolder, Base]) -> Base:
 
 @needs_llama
 def test_llama_cpp_says_greedily_what_the_file_holds(exported: Path, read_back: Base) -> None:
-    """With f16 all twenty texts are the same; eight bits round what goes through the layers too.
+    """What goes through the layers is rounded too, to sixteen bits or to eight.
 
-    There another word comes first only where it was as likely, to a hair.
+    So another word comes first only where it was as likely, to a hair.
     """
     mine = said(TorchEngine(read_back))
-    if is_f16(exported):
-        engine = LlamaEngine(Model(file_in(exported)), read_back.separator)
-        assert said(engine) == mine
     rows = tiny.rows_of(read_back, mine)
     with torch.inference_mode():
         logits = [read_back.model(input_ids=torch.tensor([ids])).logits[0].numpy() for ids in rows]
@@ -112,7 +109,7 @@ def test_llama_cpp_says_greedily_what_the_file_holds(exported: Path, read_back: 
     assert same.mean() >= (0.99 if is_f16(exported) else 0.95)
     for chances, taken in zip(logits, theirs, strict=True):
         lost = chances.max(axis=1) - chances[np.arange(len(taken)), taken]
-        assert lost.max() < 0.1
+        assert lost.max() < (0.005 if is_f16(exported) else 0.1)
 
 
 def llama_logits(file: Path, rows: Sequence[Sequence[int]]) -> Iterator[Any]:

@@ -213,7 +213,7 @@ def test_a_request_that_takes_too_long_is_given_up(bot: RunFolder) -> None:
             assert answer.status_code == 504 or stream
             problem = answer.text.split("data: ")[-1]
             assert json.loads(problem)["error"]["code"] == "timeout"
-        until(lambda: service.desk.drawing == service.desk.waiting == 0)
+            until(lambda: service.desk.drawing == service.desk.waiting == 0)
 
 
 def test_who_hangs_up_frees_the_places(bot: RunFolder) -> None:

@@ -28,7 +28,7 @@ pytest.importorskip("gradio", reason="the extra mynah[web] is not installed")
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 PICTURES = Path(__file__).resolve().parents[1] / "build" / "studio"
-PATIENCE = 300_000  # milliseconds: other work may go on beside a test
+PATIENCE = 60_000  # milliseconds: other work may go on beside a test
 SETTINGS = ("--batch-tokens", 64, "--learning-rate", 0.01, "--max-post-tokens", 64,
             "--samples", 4, "--resamples", 50, "--max-tokens", 24, "--max-draws", 2,
             "--tracker", "none")  # fmt: skip
@@ -179,7 +179,7 @@ def test_one_session_does_not_see_the_posts_of_another(
     archive = tiny.write_archive(tmp_path / "mine.zip", tiny.account_rows(), "mineonly")
     with visit(browser, address) as mine, visit(browser, address) as other:
         drop(mine, archive)
-        mine.wait_for_selector("#counts table")
+        mine.locator("#counts", has_text="@mineonly").wait_for()
         other.reload()
         tab(other, "Bots")
         other.wait_for_selector(".m-bot")
@@ -188,6 +188,7 @@ def test_one_session_does_not_see_the_posts_of_another(
             assert other.request.get(f"{address}bots/mineonly/{what}").status == 404
         assert mine.request.get(f"{address}bots/mineonly/adapter.zip").status == 404  # not trained
         assert other.request.get(f"{address}bots/ferryclerk/adapter.zip").status == 200
+        tab(other, "1 · Bring posts")
         drop(other, archive)
         other.wait_for_selector("#news .m-error")
         assert "There is a bot 'mineonly' already." in other.inner_text("#news")
@@ -197,13 +198,13 @@ def test_names_and_posts_are_shown_and_not_obeyed(
     browser: Any, address: str, tmp_path: Path
 ) -> None:
     rows = [{**row, "text": f"{EVIL_POST} {row['text']}"} for row in tiny.account_rows()]
-    account = {**tiny.ACCOUNT, "username": "evil", "display_name": EVIL}
+    account = {**tiny.ACCOUNT, "username": "evil", "display_name": EVIL, "account_id": "66"}
     archive = tiny.zipped(
         tmp_path / "evil.zip", tiny.builder.members(tiny.builder.build(account, rows))
     )
     with visit(browser, address) as page:
         drop(page, archive)
-        page.wait_for_selector("#counts table")
+        page.locator("#counts", has_text="@evil").wait_for()
         assert EVIL in page.inner_text("#counts h2")
         assert "{{7*7}}" in page.inner_text(".m-examples")
         assert page.locator("#counts img, #counts script").count() == 0
