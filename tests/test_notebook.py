@@ -33,6 +33,7 @@ def test_it_runs_from_the_archive_to_the_card(
     ]
     parameters.source += f"""
 from mynah.config import *
+from mynah.pipeline import Recipe
 sources = [{str(small_archive)!r}]
 recipe = Recipe(
     train=TrainingConfig(base={str(tiny_base)!r}, epochs=2.0, learning_rate=0.01),
@@ -47,7 +48,9 @@ recipe = Recipe(
     )
     asyncio.run(client.async_execute())
     said = "".join(
-        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ())
+        output.get("text") or output.get("data", {}).get("text/plain", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
     )
     assert "kept" in said and "@ferryclerk" in said and "My dream is" in said
     folder = Path("bots") / "ferryclerk"

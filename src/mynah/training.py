@@ -111,6 +111,7 @@ def train(
             _move(optimizer, plan, rate)
             watch.count(nats / tokens, tokens, len(group))
             on_step(watch.progress(len(steps), rate))
+            stop = stop or (replicas.count == 1 and bool(stopped))  # nobody else has to agree
             if checkpoints and replicas.first and (stop or watch.due(checkpoints.seconds)):
                 _save(parameters, optimizer, course, checkpoints)
             if stop:
