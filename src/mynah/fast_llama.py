@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from mynah.fused_linear import FusedLinear, copy_adapters
 from mynah.lora import LoraLinear
+from mynah.rotary import rotary, turn
 
 Body = Callable[
     [Tensor], Tensor
@@ -91,7 +92,7 @@ class FastLlama:
         posts, length = ids.shape
         x = self.embed(ids).flatten(0, 1)
         shape = _Shape(posts, length, self.heads, self.groups, self.head)
-        tables = _rotary(length, self.head, self.theta, x.dtype, x.device)
+        tables = _tables(length, self.head, self.theta, x.dtype, x.device)
         copy_adapters(self.products)
         if any(product.adapters for product in self.products):
             x.requires_grad_(torch.is_grad_enabled())  # else there is nothing to go back from
@@ -108,17 +109,13 @@ class _Shape(tuple[int, int, int, int, int]):
         return super().__new__(cls, sizes)
 
 
-def _rotary(
+def _tables(
     length: int, head: int, theta: float, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return cosines and sines [tokens, 1, head / 2] and the causal mask [tokens, tokens].
-
-    Rotary embedding: Su et al. 2021 (arXiv:2104.09864), equation 34.
-    """
-    rates = 1.0 / theta ** (torch.arange(0, head, 2, dtype=torch.float32, device=device) / head)
-    angles = torch.outer(torch.arange(length, dtype=torch.float32, device=device), rates)
+    """Return cosines and sines [tokens, 1, head / 2] and the causal mask [tokens, tokens]."""
+    cosine, sine = rotary(length, head, theta, device)
     mask = torch.full((length, length), -math.inf, dtype=dtype, device=device).triu(1)
-    return angles.cos().to(dtype)[:, None], angles.sin().to(dtype)[:, None], mask
+    return cosine.to(dtype), sine.to(dtype), mask
 
 
 class _Layer:
@@ -218,7 +215,7 @@ def _split_heads(
     """Return rotated and scaled q [posts x groups, heads a group x tokens, head], k, v likewise."""
     posts, length, heads, groups, head = shape
     parts = qkv.view(posts, length, heads + 2 * groups, head)
-    turned = _turn(parts[:, :, : heads + groups], tables[0], tables[1])
+    turned = turn(parts[:, :, : heads + groups], tables[0], tables[1])
     q = turned[:, :, :heads].mul_(1 / math.sqrt(head))
     q = q.reshape(posts, length, groups, heads // groups, head).permute(0, 2, 3, 1, 4)
     k = turned[:, :, heads:].permute(0, 2, 1, 3)
@@ -226,12 +223,6 @@ def _split_heads(
     wide = (posts * groups, heads // groups * length, head)
     narrow = (posts * groups, length, head)
     return q.reshape(wide), k.reshape(narrow), v.reshape(narrow)
-
-
-def _turn(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotate each head's two halves by the position's angles."""
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
 
 
 def _wide(mask: Tensor, shape: _Shape) -> Tensor:
@@ -270,9 +261,9 @@ def _attention_back(
     d_q = (d_scores @ k).mul_(1 / math.sqrt(head))
     parts = d_q.view(posts, groups, heads // groups, length, head).permute(0, 3, 1, 2, 4)
     # the inverse of a rotation turns by minus the angle
-    out[:, :, :heads] = _turn(parts.reshape(posts, length, heads, head), tables[0], -tables[1])
+    out[:, :, :heads] = turn(parts.reshape(posts, length, heads, head), tables[0], -tables[1])
     d_k = (d_scores.mT @ q).view(posts, groups, length, head).transpose(1, 2)
-    out[:, :, heads : heads + groups] = _turn(d_k, tables[0], -tables[1])
+    out[:, :, heads : heads + groups] = turn(d_k, tables[0], -tables[1])
     d_v = (chance.mT @ d).view(posts, groups, length, head)
     out[:, :, heads + groups :] = d_v.transpose(1, 2)
     return out.view(posts * length, -1)

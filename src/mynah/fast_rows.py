@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mynah.model import Base
+from mynah.rotary import rotary, turn
 from mynah.sampling import Logits
 
 CACHED = 8_192  # tokens of all texts together whose keys and values are kept at once
@@ -40,7 +41,8 @@ class FastRows:
         self._width = getattr(config, "head_dim", None) or (
             config.hidden_size // config.num_attention_heads
         )
-        self._rotary = _rotary(length, self._width, config.rope_parameters["rope_theta"])
+        tables = rotary(length, self._width, config.rope_parameters["rope_theta"])
+        self._turns = [table.to(model.dtype) for table in tables]
         self._begun = len(start)
         out = model(input_ids=torch.tensor([list(start)]), use_cache=True, logits_to_keep=1)
         self.first: Logits = out.logits[0, -1].float().numpy()
@@ -90,23 +92,23 @@ class FastRows:
         count = len(ids)
         lengths = self._lengths[:count]
         longest = int(lengths.max()) + 1
-        turn = tuple(table[self._begun + lengths][:, None] for table in self._rotary)
+        turned = [table[self._begun + lengths] for table in self._turns]
         unseen = torch.arange(longest) > lengths[:, None]
         hidden = self._embed(ids)
         for at, layer in enumerate(self._layers):
-            hidden = hidden + self._attend(at, layer, layer.input_layernorm(hidden), turn, unseen)
+            hidden = hidden + self._attend(at, layer, layer.input_layernorm(hidden), turned, unseen)
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         lengths += 1
         return self._head(self._norm(hidden)).float().numpy()
 
     def _attend(
-        self, at: int, layer: Any, normed: Tensor, turn: tuple[Tensor, ...], unseen: Tensor
+        self, at: int, layer: Any, normed: Tensor, turned: Sequence[Tensor], unseen: Tensor
     ) -> Tensor:
         """Return what a layer's attention adds; keys and values of the new tokens are kept."""
         count, longest = unseen.shape
         attention, heads = layer.self_attn, (count, -1, self._width)
-        q = _turn(attention.q_proj(normed).view(heads), *turn) / math.sqrt(self._width)
-        k = _turn(attention.k_proj(normed).view(heads), *turn)
+        q = turn(attention.q_proj(normed).view(heads), *turned) / math.sqrt(self._width)
+        k = turn(attention.k_proj(normed).view(heads), *turned)
         texts, lengths = torch.arange(count), self._lengths[:count]
         self._keys[at][texts, :, lengths] = k
         self._values[at][texts, :, lengths] = attention.v_proj(normed).view(heads)
@@ -127,17 +129,3 @@ def _over_all(texts: Tensor, shared: Tensor) -> Tensor:
     count, groups, heads, _ = texts.shape
     together = texts.transpose(0, 1).reshape(groups, count * heads, -1) @ shared
     return together.view(groups, count, heads, -1).transpose(0, 1)
-
-
-def _turn(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotate each head's two halves by the position's angles."""
-    first, second = x.chunk(2, dim=-1)
-    cosine, sine = cosine.to(x.dtype), sine.to(x.dtype)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
-
-
-def _rotary(length: int, head: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Return cosines and sines [tokens, head / 2] (Su et al. 2021, arXiv:2104.09864, eq. 34)."""
-    rates = 1.0 / theta ** (torch.arange(0, head, 2, dtype=torch.float32) / head)
-    angles = torch.outer(torch.arange(length, dtype=torch.float32), rates)
-    return angles.cos(), angles.sin()

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mynah.fast_llama import supports
 from mynah.model import Base
+from mynah.rotary import rotary, turn
 from mynah.sampling import Logits
 from mynah.serving.seats import Places, Product, Seats, Shape
 
@@ -61,7 +62,7 @@ class MixedLlama:
         self.seats = Seats(self.shape, rows)
         room = (len(self._layers), rows, self._groups, length, self._head)
         self._keys, self._values = torch.zeros(room), torch.zeros(room)  # untouched pages are free
-        self._cosine, self._sine = _rotary(length, self._head, config.rope_parameters["rope_theta"])
+        self._cosine, self._sine = rotary(length, self._head, config.rope_parameters["rope_theta"])
 
     def move(self, source: int, target: int, tokens: int) -> None:
         """Make a row what another is, so that rows in use are the first ones."""
@@ -103,7 +104,7 @@ class MixedLlama:
         """Write keys and values down; return what each token gathers, [tokens, width]."""
         heads, groups, head = self._heads, self._groups, self._head
         parts = qkv.view(-1, heads + 2 * groups, head)
-        rotated = _turn(parts[:, : heads + groups], *turned)
+        rotated = turn(parts[:, : heads + groups], *turned)
         keys, values = self._keys[at], self._values[at]
         keys.transpose(1, 2)[step.rows, step.positions] = rotated[:, heads:]
         values.transpose(1, 2)[step.rows, step.positions] = parts[:, heads + groups :]
@@ -194,16 +195,3 @@ def _product_with(weight: Tensor, rows: int) -> Frozen:
 
 def _norm(x: Tensor, norm: Any) -> Tensor:
     return nn.functional.rms_norm(x, x.shape[-1:], norm.weight.float(), norm.variance_epsilon)
-
-
-def _rotary(length: int, head: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Return cosines and sines [positions, 1, head / 2] (Su et al. 2021, arXiv:2104.09864)."""
-    rates = 1.0 / theta ** (torch.arange(0, head, 2, dtype=torch.float32) / head)
-    angles = torch.outer(torch.arange(length, dtype=torch.float32), rates)
-    return angles.cos()[:, None], angles.sin()[:, None]
-
-
-def _turn(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotate each head's two halves by the position's angles."""
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
