@@ -252,7 +252,9 @@ def test_a_tar_cut_short(tmp_path: Path) -> None:
     complaint(path, BrokenSource)
 
 
-@pytest.mark.parametrize("rest", [b'"orderedItems":[{]}', b'"orderedItems":[', b'"a"1}', b"1:2}"])
+@pytest.mark.parametrize(
+    "rest", [b'"orderedItems":[1]}', b'"orderedItems":[{]}', b'"orderedItems":[', b'"a"1}', b"1:2}"]
+)
 def test_broken_json_is_told(tmp_path: Path, rest: bytes) -> None:
     path = tmp_path / "outbox.json"
     path.write_bytes(b'{"type":"OrderedCollection",' + rest)

@@ -19,8 +19,8 @@ from mynah.pipeline import make_bot
 from mynah.records import Post
 from mynah.sources import Fetched, Trip, read_all
 from mynah.sources.journal import Journal
-from mynah.sources.visit import Visit
-from mynah.sources.x_api import _post
+from mynah.sources.tweets import Owner, to_post
+from mynah.sources.tweets_v2 import translated
 from x_server import TOKEN, X, plain_posts, post, problem, running_x
 
 
@@ -268,6 +268,5 @@ ENTITIES = st.dictionaries(st.sampled_from(["urls", "mentions"]), st.lists(ENTIT
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON), ENTITIES)
 def test_no_row_is_too_odd(row: dict[str, Any], entities: Any) -> None:
     row |= {"text": row.get("text") or "A wave", "entities": entities}
-    visit = Visit("x", "a", FetchConfig(), Journal(), Trip())
-    read = _post(row, "42", "a", visit)
+    read = to_post(translated(row), Owner("a", "42"), "x-api", Journal())
     assert read is None or (read.text and all(s.end <= len(read.text) for s in read.spans))

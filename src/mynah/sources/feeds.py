@@ -51,9 +51,7 @@ def _feedparser() -> Any:
     try:
         import feedparser
     except ImportError as error:
-        raise ExtraMissing(
-            "Feeds need a library that is not installed.", hint="Run: pip install 'mynah[rss]'"
-        ) from error
+        raise ExtraMissing.of("rss", "Feeds need a library that is not installed.") from error
     return feedparser
 
 

@@ -49,9 +49,8 @@ def _parts(path: Path) -> dict[str, Any]:
     try:
         import datasets
     except ImportError as error:
-        raise ExtraMissing(
-            "Hugging Face's datasets need the library datasets.",
-            hint="Run: pip install 'mynah[datasets]'",
+        raise ExtraMissing.of(
+            "datasets", "Hugging Face's datasets need the library datasets."
         ) from error
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it logs what it raises
     datasets.disable_progress_bars()

@@ -205,9 +205,14 @@ def listed(stream: Guarded, key: str) -> Iterator[dict[str, Any]]:
     Raises:
         BrokenSource: as `array_entries`.
     """
+    number = 0
     for path, value in members(stream):
-        if path == key and isinstance(value, dict):
-            yield value
+        if path != key or value is None:
+            continue
+        number += 1
+        if not isinstance(value, dict):
+            raise _broken(stream.label, number)
+        yield value
 
 
 def one_object(stream: Guarded) -> dict[str, Any]:

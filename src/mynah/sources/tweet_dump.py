@@ -14,6 +14,7 @@ from mynah.sources.journal import Content, Journal
 from mynah.sources.parsing import objects, outline
 from mynah.sources.place import Place, stem
 from mynah.sources.tweets import Owner, to_post
+from mynah.sources.tweets_v2 import translated
 from mynah.sources.values import as_dict, as_list, as_text
 
 SCHEME = "file"
@@ -72,42 +73,6 @@ def whole(tweet: Tweet) -> Tweet:
     """Return a v1.1 tweet with its full text, which streams kept apart."""
     extended = as_dict(tweet.get("extended_tweet"))
     return tweet | extended | {"truncated": False} if extended.get("full_text") else tweet
-
-
-def translated(tweet: Tweet) -> Tweet:
-    """Return a tweet of v2, of either vocabulary, in the words of v1.1."""
-    long = as_dict(tweet.get("note_tweet")) or as_dict(tweet.get("note_post"))
-    source = long if as_text(long.get("text")) else tweet
-    referenced = tweet.get("referenced_tweets") or tweet.get("referenced_posts")
-    # A damaged file may have anything for a type, also what cannot be a key.
-    kinds = {as_text(ref.get("type")): ref.get("id") for ref in map(as_dict, as_list(referenced))}
-    return {
-        "id_str": tweet.get("id"),
-        "created_at": tweet.get("created_at"),
-        "full_text": source.get("text"),
-        "lang": tweet.get("lang"),
-        "entities": _entities(as_dict(source.get("entities"))),
-        "in_reply_to_status_id_str": kinds.get("replied_to"),
-        "in_reply_to_user_id_str": tweet.get("in_reply_to_user_id"),
-        "retweeted_status": "retweeted" in kinds,
-        "is_quote_status": "quoted" in kinds,
-        "edit_info": {"initial": {"editTweetIds": tweet.get("edit_history_tweet_ids")}},
-    }
-
-
-def _entities(entities: dict[str, Any]) -> dict[str, list[Any]]:
-    links = [_placed(link) for link in map(as_dict, as_list(entities.get("urls")))]
-    names = [_placed(name) for name in map(as_dict, as_list(entities.get("mentions")))]
-    return {
-        "urls": [link for link in links if "media_key" not in link],
-        "media": [link for link in links if "media_key" in link],
-        "user_mentions": names,
-    }
-
-
-def _placed(entity: dict[str, Any]) -> dict[str, Any]:
-    where = [entity.get("start"), entity.get("end")]
-    return entity | {"indices": where, "screen_name": entity.get("username")}
 
 
 def _users(page: dict[str, Any]) -> Iterable[dict[str, Any]]:

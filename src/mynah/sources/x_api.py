@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mynah.errors import AccessRefused, NoSuchAccount, RateLimited, RemoteError
-from mynah.records import Account, Kind, Post, Span
+from mynah.records import Account, Post
 from mynah.sources.answer import Answer
 from mynah.sources.consent import Check
 from mynah.sources.journal import Content
 from mynah.sources.session import GO_ON
-from mynah.sources.times import to_utc
-from mynah.sources.tweets import leading
-from mynah.sources.values import ESCAPED, as_dict, as_index, as_list, as_text, language
+from mynah.sources.tweets import Owner, to_post
+from mynah.sources.tweets_v2 import translated
+from mynah.sources.values import as_dict, as_list, as_text
 from mynah.sources.visit import Visit
 
 _MOST = 3_200  # what X gives of a timeline
@@ -121,11 +121,12 @@ def _posts(visit: Visit, user_id: str, handle: str, headers: Mapping[str, str]) 
     asked: dict[str, str | int] = {"max_results": min(_PAGE, max(5, most))}
     if newest := visit.known("x-api", handle).newest_id:
         asked["since_id"] = newest
-    words, read = _OLD, 0
+    words, read, owner = _OLD, 0, Owner(handle, user_id)
     while True:
         words, page = _page(visit, url, asked, headers, words)
         rows = [row for row in as_list(page.get("data")) if isinstance(row, dict)]
-        yield from (post for row in rows if (post := _post(row, user_id, handle, visit)))
+        read_rows = (to_post(translated(row), owner, "x-api", visit.journal) for row in rows)
+        yield from (post for post in read_rows if post is not None)
         read += len(rows)
         following = as_text(as_dict(page.get("meta")).get("next_token"))
         if not following:
@@ -168,53 +169,3 @@ def _refuse_problem(answer: Answer) -> None:
     if kind in ("not-authorized-for-resource", "client-forbidden", "unsupported-authentication"):
         raise AccessRefused(sentence, hint=_TOKEN_HINT)
     raise RemoteError(sentence, hint="Look at https://console.x.com, then run it again.")
-
-
-def _post(row: Mapping[str, Any], user_id: str, handle: str, visit: Visit) -> Post | None:
-    note = as_dict(row.get("note_tweet") or row.get("note_post"))
-    whole = note if note.get("text") else row
-    text, post_id = as_text(whole.get("text")), as_text(row.get("id"))
-    if not text or not post_id:
-        visit.journal.skip("post has no text", "posts have no text")
-        return None
-    edits = as_list(row.get("edit_history_tweet_ids") or row.get("edit_history_post_ids"))
-    return Post(
-        id=post_id,
-        author=handle,
-        text=text,
-        source="x-api",
-        created_at=to_utc(row.get("created_at")),
-        kind=_kind(row, user_id),
-        lang=language(row.get("lang")),
-        url=f"https://x.com/{handle}/status/{post_id}",
-        escaped=ESCAPED.search(text) is not None,
-        spans=tuple(_spans(as_dict(whole.get("entities")), text)),
-        latest_id=as_text(edits[-1]) or None if len(edits) > 1 else None,
-    )
-
-
-def _kind(row: Mapping[str, Any], user_id: str) -> Kind:
-    references = as_list(row.get("referenced_tweets") or row.get("referenced_posts"))
-    kinds = {as_text(as_dict(each).get("type")) for each in references}
-    if kinds & {"retweeted", "reposted"}:
-        return "repost"
-    if "replied_to" in kinds:
-        return "self-reply" if as_text(row.get("in_reply_to_user_id")) == user_id else "reply"
-    return "quote" if "quoted" in kinds else "post"
-
-
-def _spans(entities: Mapping[str, Any], text: str) -> list[Span]:
-    """Return the links, and the mentions that open the text, where they stand as they should."""
-    spans = []
-    for link in map(as_dict, as_list(entities.get("urls"))):
-        start, end = as_index(link.get("start")), as_index(link.get("end"))
-        if 0 <= start < end <= len(text) and text[start:end] == link.get("url"):
-            media = link.get("media_key") or as_text(link.get("display_url")).startswith("pic.")
-            spans.append(Span(start=start, end=end, kind="media" if media else "url"))
-    mentions = map(as_dict, as_list(entities.get("mentions")))
-    named = (
-        (as_index(each.get("start")), as_index(each.get("end")), as_text(each.get("username")))
-        for each in mentions
-    )
-    spans += leading((each for each in named if each[0] >= 0), text)
-    return sorted(set(spans), key=lambda span: span.start)
