@@ -16,6 +16,7 @@ from mynah.renewing import Renewal, Voice, _verdict, renew_bot
 from mynah.run_folder import RunFolder, hash_tree, read_json
 from mynah.versions import keep_version, roll_back, versions_of
 from tiny import mynah
+from x_server import TOKEN, plain_posts, running_x
 
 FEW = RenewalConfig(samples=6, judged=20)
 
@@ -118,3 +119,20 @@ def test_a_version_costs_no_disk(bot: RunFolder) -> None:
         number = keep_version(bot)
     kept = bot.root / "versions" / f"{number:04}" / bot.posts.name
     assert kept.stat().st_ino == bot.posts.stat().st_ino
+
+
+def test_the_word_for_strangers_posts_is_given_each_time(
+    bots: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("X_BEARER_TOKEN", TOKEN)
+    with running_x() as x:
+        x.posts = plain_posts(230)
+        fetch = ("--x-api", x.web.url, "--i-have-the-right-to")
+        quick = ("--base", tiny_base, "--max-post-tokens", 64, "--epochs", 1)
+        assert mynah("fetch", "x:ferryclerk", "--name", "far", *fetch).code == 0
+        assert mynah("clean", "far").code == 0
+        assert mynah("train", "far", *quick, "--tracker", "none").code == 0
+        answer = mynah("update", "far")
+        assert answer.code == 2 and "--i-have-the-right-to" in answer.err
+        answer = mynah("update", "far", "--i-have-the-right-to", "--json")
+        assert (answer.code, answer.json["why"]) == (0, "nothing new was found")

@@ -5,11 +5,10 @@ All of it happens beside the bot, in a second folder. The bot changes in the end
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mynah.bot import load_bot
 from mynah.cleaning import read_cleaned
@@ -26,13 +25,13 @@ from mynah.copying import CopyIndex
 from mynah.curriculum import encode
 from mynah.dataset import split
 from mynah.errors import BotBusy, SettingsError
-from mynah.generation import generate
-from mynah.loss import post_nats
+from mynah.generation import copied_unguarded
+from mynah.loss import bits_per_byte, post_nats
 from mynah.model_stages import train_bot
 from mynah.run_folder import RunFolder, hash_tree, now, write_json
 from mynah.stages import clean_posts
 from mynah.torch_engine import TorchEngine
-from mynah.updating import update_posts
+from mynah.updating import saved_settings, update_posts
 from mynah.versions import adopt, keep_version, link
 from mynah.watch import Nobody, Watch, bar
 
@@ -78,7 +77,7 @@ def renew_bot(
         folder: the bot's.
         config: how to learn on and to judge.
         sources: archives or files with newer posts (default: the accounts it came from).
-        fetch: how to read them (default: as the first time).
+        fetch: how to read them (default: as the first time, but for a word that was given then).
         watch: looks on.
 
     Raises:
@@ -91,7 +90,7 @@ def renew_bot(
     training = _training(folder, config)
     stood = hash_tree(folder.adapter)
     with _beside(folder) as new:
-        fetch = fetch or build(FetchConfig, folder.stage_record("fetch")["config"])
+        fetch = fetch or build(FetchConfig, saved_settings(folder)["fetch"])
         count = update_posts(new, fetch, sources=sources, watch=watch)
         if not count:
             return Renewal(new_posts=0, kept=False, why="nothing new was found")
@@ -168,13 +167,10 @@ def _voice(
 ) -> Voice:
     bot = load_bot(folder)
     rows = encode(bot.tokenizer, texts, bot.separator, min(_LONGEST, bot.context - 1))
-    nats = float(post_nats(bot.model, rows, bot.separator, _BUDGET).sum())
-    plain = replace(GenerationConfig(), n=config.samples, max_draws=1, allow_copies=True)
-    said = list(generate(TorchEngine(bot), "", plain, index, seed=config.seed))
-    return Voice(
-        bits_per_byte=round(nats / math.log(2) / sum(len(text.encode()) for text in texts), 4),
-        copied=round(sum(each.copied_first for each in said) / len(said), 4),
-    )
+    nats = post_nats(bot.model, rows, bot.separator, _BUDGET)
+    engine, plain = TorchEngine(bot), GenerationConfig()
+    copied = copied_unguarded(engine, plain, config.samples, index, seed=config.seed)
+    return Voice(bits_per_byte=round(bits_per_byte(nats, texts), 4), copied=round(copied, 4))
 
 
 def _verdict(before: Voice, after: Voice) -> tuple[bool, str]:

@@ -269,7 +269,7 @@ VERBS = (
             _BOT,
             (("sources",), {"nargs": "*", "help": "a newer archive (default: ask the accounts)"}),
         ),
-        stages=("update",),
+        stages=("update", "fetch"),
     ),
     Verb(
         name="rollback",

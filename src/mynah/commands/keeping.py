@@ -86,10 +86,15 @@ def _bot_row(folder: RunFolder) -> dict[str, Any]:
 
 def do_update(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
     """Carry out `mynah update`."""
+    from mynah.flags import configs
     from mynah.renewing import renew_bot
+    from mynah.updating import saved_settings
 
     folder, watch = bot_folder(bots, arguments.bot), watch_of(arguments)
-    renewal = renew_bot(folder, settings["update"], sources=arguments.sources, watch=watch)
+    fetch = configs(arguments, ("fetch",), saved=saved_settings(folder))["fetch"]
+    renewal = renew_bot(
+        folder, settings["update"], sources=arguments.sources, fetch=fetch, watch=watch
+    )
     if not arguments.json and renewal.before and renewal.after:
         print_renewal(renewal)
     if renewal.kept:
