@@ -25,6 +25,7 @@ from hypothesis import settings
 
 import hub_server
 import tiny
+from available import CHROMIUM
 from mynah.config import DatasetConfig, GenerationConfig, ReportConfig, TrainingConfig
 from mynah.model import Base
 from mynah.pipeline import Recipe, make_bot
@@ -191,3 +192,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_server.
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setenv("HF_TOKEN", hub_server.ADA)
         yield hub
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return the Chromium that is here; one for all tests of a module."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import tiny
+from available import needs_llama
 from mynah import engines
 from mynah.bot import load_bot
 from mynah.config import GenerationConfig
@@ -37,16 +38,6 @@ from mynah.speaking import Tally, engine_for
 from mynah.torch_engine import TorchEngine
 from mynah.watch import Nobody
 
-
-def has_llama() -> bool:
-    try:
-        library()
-    except LlamaCppMissing:
-        return False
-    return True
-
-
-needs_llama = pytest.mark.skipif(not has_llama(), reason="llama.cpp has no C interface here")
 PLAIN = GenerationConfig(n=4, max_tokens=40, max_draws=1)
 
 

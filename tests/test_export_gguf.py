@@ -24,6 +24,7 @@ from transformers import (
 )
 
 import tiny
+from available import needs_llama
 from mynah.bot import load_bot
 from mynah.card_usage import Usage
 from mynah.cleaning import read_cleaned
@@ -34,23 +35,13 @@ from mynah.export_gguf import export_gguf, export_ollama, modelfile, write_gguf
 from mynah.generation import Engine, generate
 from mynah.gguf_weights import KINDS, write_weights
 from mynah.gguf_words import cut_of
-from mynah.llama_cpp import Context, LlamaCppMissing, Model, library
+from mynah.llama_cpp import Context, Model
 from mynah.llama_engine import LlamaEngine
 from mynah.loss import bits_per_byte, post_nats
 from mynah.model import Base, exact_device
 from mynah.run_folder import RunFolder
 from mynah.torch_engine import TorchEngine
 
-
-def has_llama() -> bool:
-    try:
-        library()
-    except LlamaCppMissing:
-        return False
-    return True
-
-
-needs_llama = pytest.mark.skipif(not has_llama(), reason="llama.cpp has no C interface here")
 KIND_OF_BOT = ["tiny_bot", "tiny_gpt2_bot"]
 PROMPTS = ["", *(" ".join(text.split()[:2]) for text in tiny.SENTENCES[:19])]
 GREEDY = GenerationConfig(n=1, temperature=0.0, max_tokens=40, max_draws=1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tiny
+from available import needs_llama
 from mynah.config import GenerationConfig
 from mynah.engines import open_base
 from mynah.generation import generate
@@ -16,7 +17,7 @@ from mynah.model import Base
 from mynah.prompted import Prompted, fitting, lines
 from mynah.run_folder import RunFolder
 from mynah.torch_engine import TorchEngine
-from test_engines import needs_llama, spoken
+from test_engines import spoken
 
 __all__ = ["spoken"]  # a fixture
 SHOWN = tiny.SENTENCES[:3]

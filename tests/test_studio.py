@@ -26,7 +26,6 @@ from mynah.run_folder import RunFolder
 
 pytest.importorskip("gradio", reason="the extra mynah[web] is not installed")
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 PICTURES = Path(__file__).resolve().parents[1] / "build" / "studio"
 PATIENCE = 60_000  # milliseconds: other work may go on beside a test
 SETTINGS = ("--batch-tokens", 64, "--learning-rate", 0.01, "--max-post-tokens", 64,
@@ -54,17 +53,6 @@ def studio(bots: Path, base: Path, *words: object, **environment: str) -> Iterat
         finally:
             process.terminate()
             process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

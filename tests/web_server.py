@@ -7,13 +7,14 @@ with running({"/accounts": alice}) as web: ... web.url, web.asked, web.fail(429,
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from loopback import serving
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,5 @@ class _Handler(BaseHTTPRequestHandler):
 def running(routes: Mapping[str, Callable[[Asked], Reply]]) -> Iterator[Web]:
     """Serve on a free port for as long as the block takes."""
     web = Web(routes)
-    handler = type("Handler", (_Handler,), {"web": web})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    web.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with serving(_Handler, web=web) as web.url:
         yield web
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

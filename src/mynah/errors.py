@@ -193,3 +193,8 @@ class FleetError(MynahError):
 
 class ExtraMissing(MynahError):
     """An optional library is not installed."""
+
+    @classmethod
+    def of(cls, extra: str, sentence: str) -> ExtraMissing:
+        """Return the error for what one of Mynah's own extras would bring."""
+        return cls(sentence, hint=f"Run: pip install 'mynah[{extra}]'")

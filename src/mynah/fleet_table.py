@@ -70,9 +70,7 @@ def writing_table(path: Path) -> Iterator[FleetTable]:
         import pyarrow as pa
         from pyarrow.parquet import ParquetWriter
     except ImportError as error:
-        raise ExtraMissing(
-            "PyArrow is not installed.", hint="Run: pip install 'mynah[fleet]'"
-        ) from error
+        raise ExtraMissing.of("fleet", "PyArrow is not installed.") from error
     kinds = {"list": pa.list_(pa.string()), "string": pa.string()}
     kinds |= {"int64": pa.int64(), "float64": pa.float64()}
     schema = pa.schema([(name, kinds[kind]) for name, kind in _COLUMNS.items()])

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from mynah.config import GenerationConfig
-from mynah.copying import CopyIndex, CopyTracker, Overlap
+from mynah.copying import CopyIndex, CopyTracker, Overlap, copied_share
 from mynah.errors import SettingsError
 from mynah.records import Generation, Nearest
 from mynah.sampling import Logits, choose
@@ -236,6 +236,20 @@ def finished(draft: Draft, prompt: str, index: CopyIndex | None) -> Generation:
         dropped_early=draft.dropped_early,
         dropped_tokens=draft.dropped_tokens,
     )
+
+
+def unguarded(config: GenerationConfig, n: int) -> GenerationConfig:
+    """Return how `n` posts are drawn where the first draw of each is taken, copy or not."""
+    return replace(config, n=n, max_draws=1, allow_copies=True)
+
+
+def copied_unguarded(
+    engine: Engine, config: GenerationConfig, n: int, index: CopyIndex, *, seed: int
+) -> float:
+    """Return the share of `n` posts that repeat a real one, drawn with the copy guard off."""
+    rules = unguarded(config, n)
+    made = generate(engine, "", rules, None, seed=seed)
+    return copied_share([each.text for each in made], index, rules)
 
 
 def with_seed(config: GenerationConfig) -> tuple[GenerationConfig, int]:

@@ -23,7 +23,7 @@ from mynah.evaluation.likelihood import Costs
 from mynah.evaluation.markov import chain_texts
 from mynah.evaluation.texts import Texts, spread
 from mynah.examination import costs_once_shown, set_exam, states_of
-from mynah.generation import Engine, generate
+from mynah.generation import Engine, generate, unguarded
 from mynah.held_out import split_of_training
 from mynah.model import Base
 from mynah.others import other_posts
@@ -193,9 +193,7 @@ def _plain_talk(case: _Case, engine: Engine, count: int) -> list[str]:
     """Return what an engine says at the first draw, nothing guarded and nothing chosen."""
     most = min(case.generation.max_tokens, engine.longest - 1, _PLAIN_TOKENS)
     least = min(case.generation.min_tokens, most)
-    config = replace(
-        case.generation, n=count, max_draws=1, allow_copies=True, max_tokens=most, min_tokens=least
-    )
+    config = replace(unguarded(case.generation, count), max_tokens=most, min_tokens=least)
     texts = [each.text for each in generate(engine, "", config, None, seed=case.config.seed)]
     return _shuffled([text for text in texts if text.strip()], case.config.seed)
 

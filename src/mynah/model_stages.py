@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -82,19 +82,8 @@ def train_bot(
         used = {**asdict(config), **plan.to_json(), "base": _lasting_name(config.base)}
         made["config"] = {**used, "dataset": asdict(dataset)}
         begin(tracker, folder, "train", {**made, "versions": versions()})
-        replicas.agree(None)  # the others may look for a checkpoint now
         with _bar(watch, tracker, len(lessons.steps)) as on_step:
-            course = train(
-                base,
-                lessons.rows,
-                lessons.steps,
-                plan,
-                learner=ready.learner,
-                checkpoints=keep,
-                replicas=replicas,
-                on_step=on_step,
-            )
-        replicas.leave()
+            course = _teach(base, ready, keep, replicas, on_step)
         _save_weights(base, folder.adapter, plan)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
         made["outputs"] = [folder.adapter]
@@ -132,17 +121,28 @@ def _follow(
     """Learn with the first process, which alone speaks and writes."""
     base = load_base(config.base)
     ready = prepare(base, read_split(folder, dataset), config, dataset, folder, replicas)
-    plan, lessons = ready.plan, ready.lessons
-    keep = _checkpoints(folder, base, plan, lessons, config, resume)
+    keep = _checkpoints(folder, base, ready.plan, ready.lessons, config, resume)
+    return _teach(base, ready, keep, replicas)
+
+
+def _teach(
+    base: Base,
+    ready: Prepared,
+    keep: Checkpoints,
+    replicas: Replicas,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+) -> Course:
+    """Train in all processes at once; the first has settled by now what is gone on with."""
     replicas.agree(None)
     course = train(
         base,
-        lessons.rows,
-        lessons.steps,
-        plan,
+        ready.lessons.rows,
+        ready.lessons.steps,
+        ready.plan,
         learner=ready.learner,
         checkpoints=keep,
         replicas=replicas,
+        on_step=on_step,
     )
     replicas.leave()
     return course

@@ -43,9 +43,7 @@ def load_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ExtraMissing(
-            "Ray is not installed.", hint="Run: pip install 'mynah[fleet]'"
-        ) from error
+        raise ExtraMissing.of("fleet", "Ray is not installed.") from error
     return ray
 
 

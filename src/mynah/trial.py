@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mynah.config import DatasetConfig, GenerationConfig, SweepConfig, TrainingConfig
-from mynah.copying import CopyIndex, copied_share
+from mynah.copying import CopyIndex
 from mynah.curriculum import encode
 from mynah.dataset import Example, Split
 from mynah.evaluation.texts import spread
-from mynah.generation import generate
+from mynah.generation import copied_unguarded
 from mynah.lora import remove_adapter
 from mynah.loss import bits_per_byte, post_nats
 from mynah.model import Base
@@ -131,12 +131,9 @@ class _Judge:
 
 def _copied(base: Base, material: Material) -> float:
     """Return the share of posts that repeat a real one, drawn once with the guard off."""
-    learned = [example.text for example in material.parts.train]
-    rules = GenerationConfig(
-        n=material.sweep.samples, max_draws=1, allow_copies=True, max_tokens=_MOST_TOKENS
-    )
-    made = generate(TorchEngine(base), "", rules, None, seed=material.sweep.seed)
-    return copied_share([sample.text for sample in made], CopyIndex(learned), rules)
+    index = CopyIndex([example.text for example in material.parts.train])
+    config, sweep = GenerationConfig(max_tokens=_MOST_TOKENS), material.sweep
+    return copied_unguarded(TorchEngine(base), config, sweep.samples, index, seed=sweep.seed)
 
 
 def learned_from(material: Material) -> Sequence[Any]:

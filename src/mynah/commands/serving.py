@@ -18,10 +18,7 @@ def do_serve(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
     try:
         from mynah.serving.service import serve_bots
     except ModuleNotFoundError as error:
-        raise ExtraMissing(
-            f"'{error.name}' is not installed.",
-            hint="Run: pip install fastapi uvicorn prometheus-client",
-        ) from error
+        raise ExtraMissing.of("serve", f"The service needs {error.name}.") from error
     watch = watch_of(arguments)
     watch.say("Loading the base.")
     with serve_bots(bots, settings["serve"], settings["say"]) as served:

@@ -33,9 +33,7 @@ def require() -> Any:
     try:
         from mauve import compute_mauve
     except ImportError as error:
-        raise ExtraMissing(
-            "MAUVE needs the library mauve-text.", hint="Run: pip install 'mynah[mauve]'"
-        ) from error
+        raise ExtraMissing.of("mauve", "MAUVE needs the library mauve-text.") from error
     return compute_mauve
 
 

@@ -92,10 +92,7 @@ def _application(
         from mynah.studio.application import application
         from mynah.studio.guard import House
     except ImportError as error:
-        raise ExtraMissing(
-            "The studio needs Gradio, which is not installed.",
-            hint="Run: pip install 'mynah[web]'",
-        ) from error
+        raise ExtraMissing.of("web", "The studio needs Gradio, which is not installed.") from error
     house = House(
         local=local,
         password=password,
