@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import httpx
@@ -26,6 +27,7 @@ from mynah.errors import SettingsError, StageMissing
 from mynah.marking import MARK
 from mynah.run_folder import RunFolder
 from mynah.serving.app import Service, build_app
+from mynah.serving.desk import Event, Failed, Job, Said
 from mynah.serving.keys import Account, Keys, read_keys
 from mynah.serving.service import check_reach, open_port, open_service
 from mynah.speaking import talk
@@ -173,6 +175,29 @@ def test_a_bot_that_is_damaged_is_an_error_and_no_more(bot: RunFolder, mirror: R
         answer = ask(client, bot.name)
         assert answer.status_code == 404 and "is damaged" in answer.json()["error"]["message"]
         assert texts(ask(client, mirror.name))
+        for _ in range(20):  # some are found out before anybody waits for the finding
+            assert ask(client, bot.name).status_code == 404
+
+
+def test_a_damaged_bot_gives_its_place_to_the_next(bot: RunFolder, mirror: RunFolder) -> None:
+    """Both wait for the one place when the post before them is whole."""
+    weights = mirror.adapter / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1_000])
+    other = shutil.copytree(bot.root, bot.root.with_name("other"))
+    asked, told = threading.Event(), [Queue[Event](), Queue[Event]()]
+
+    def hold(_: Event) -> None:
+        asked.wait()
+
+    with running(bot.root.parent, rows=1) as (_, service):
+        one = GenerationConfig(n=1, max_tokens=4, max_draws=1)
+        service.desk.ask(Job(name=bot.name, prompt="", config=one, seed=1, tell=hold))
+        until(lambda: service.desk.drawing == 1)
+        for name, answers in zip((mirror.name, other.name), told, strict=True):
+            service.desk.ask(Job(name=name, prompt="", config=one, seed=1, tell=answers.put))
+        asked.set()
+        assert isinstance(told[0].get(timeout=60), Failed)
+        assert isinstance(told[1].get(timeout=60), Said)
 
 
 def test_what_does_not_fit_the_queue_is_to_come_back(bot: RunFolder) -> None:

@@ -187,10 +187,12 @@ class Desk:
         with self._changed:
             while not self._leaving:
                 self._drop_stopped()
+                waiting = len(self._waiting)
                 self._admit()
                 if self._rows:
                     return True
-                self._changed.wait()
+                if len(self._waiting) == waiting:  # else one failed, and made room for another
+                    self._changed.wait()
         return False
 
     def _drop_stopped(self) -> None:
@@ -240,12 +242,10 @@ class Desk:
         """Return a bot that has just been read; else see to it that it will be."""
         key, job.cold = (job.name, job.version), True
         future = self._reading.get(key)
-        if future is None:
-            if len(self._reading) < self._llama.rows:  # no more than can be seated: memory
-                self._reading[key] = self._reader.submit(self._shelf.read, job.name)
-                self._reading[key].add_done_callback(self._wake)
-            return None
-        if not future.done():
+        if future is None and len(self._reading) < self._llama.rows:  # as can be seated: memory
+            future = self._reading[key] = self._reader.submit(self._shelf.read, job.name)
+            future.add_done_callback(self._wake)
+        if future is None or not future.done():  # one that was done at once has woken nobody
             return None
         try:
             return future.result()
