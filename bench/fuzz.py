@@ -1,17 +1,20 @@
 """Damage samples of every source at random: no reader may raise anything but Mynah's own errors.
 
-    python bench/fuzz.py [--samples 10000] [--seed 0] [--keep FOLDER] [more samples ...]
+    python bench/fuzz.py [--samples 10000] [--seed 0] [--only NAME ...] [--keep FOLDER] [more ...]
 
 Bytes are changed, cut, doubled and moved; in JSON, values are put in each other's places. Each
 damaged file is read as a person would name it, and by the sample's own reader whatever the file
-looks like now. A failure is printed with its traceback, and the file kept. Ends with 1 after one.
-The library behind `hf:` takes a quarter of a second for each, so there it is one in two hundred.
+looks like now; of a service on the network the answers are damaged, statuses and headers as well.
+A failure is printed with its traceback, and what was read is kept. Ends with 1 after one.
+The library behind `hf:` takes a quarter of a second for each, so there one in two hundred is read
+through it, and of the others the rows that it would have given.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import sys
@@ -19,22 +22,29 @@ import tempfile
 import time
 import traceback
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from mynah.config import FetchConfig
-from mynah.errors import MynahError
-from mynah.sources import READERS, read
+from mynah.errors import BrokenSource, MynahError
+from mynah.records import Post
+from mynah.sources import READERS, REMOTES, Trip, hf_dataset, read, read_all
 from mynah.sources.journal import Journal
 from mynah.sources.place import MemberPlace, Place, place_at
 from mynah.sources.recognition import Match, Reader, find
+from mynah.sources.rows import Rows
 from samples import Sample, samples
+from services import ENVIRONMENT, Service, services
 
 _LARGEST = 8 << 10  # bytes of a sample that is brought along; more would only be slower
-_SLOW = 200  # times fewer samples where a library reads them
+_SLOW = 200  # every so many samples go through a library that is slow
 _SHOWN = 3  # failures of a reader with their tracebacks
 _ODD: tuple[Any, ...] = (
     *(None, True, -1, 0, 1e308, 10**30, float("nan"), "", " ", "\ud800", "\0", "‎", "@", "RT @x: y"),
@@ -47,11 +57,27 @@ _BITS = (
 )
 
 
+_STATUSES = (201, 204, 206, 300, 304, 400, 401, 402, 403, 404, 408, 410, 418, 429, 500, 501, 503)
+_HEADERS = (
+    *("Link", "Content-Type", "Content-Encoding", "Content-Signal", "Retry-After"),
+    *("X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Reset", "X-Robots-Tag"),
+)
+_VALUES = (
+    *("", "0", "-1", "nan", "9" * 400, "1e400", "2026-13-45", "Mon, 99 Foo", "gzip", "noai"),
+    *("text/html; charset=utf-7", "<>; rel=next", "<https://[>; rel=next", "<x:>; rel=next", "\0"),
+)
+
+
 class Failure(NamedTuple):
     """An exception that is not Mynah's."""
 
     text: str
     path: Path
+
+
+Outcome = tuple[tuple[int, int, int], list[Failure]]  # made, read, refused; and what failed
+Way = Callable[[Reader, Path, FetchConfig], None]
+Run = Callable[[int, int, Path], Outcome]  # of how many, a seed, and a folder to work in
 
 
 def main() -> int:
@@ -60,40 +86,46 @@ def main() -> int:
     parser.add_argument("more", nargs="*", type=Path, help="samples of yours: files or folders")
     parser.add_argument("--samples", type=int, default=10_000, help="damaged files a reader")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", action="append", metavar="NAME", help="readers to try")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), metavar="FOLDER")
     arguments = parser.parse_args()
-    own = [*samples(), *brought(arguments.more)]
-    failed = 0
     print(f"{'reader':18} {'samples':>8} {'read':>8} {'refused':>8} {'failed':>7} {'seconds':>8}")
-    for reader in READERS:
-        fitting = [each for each in own if each.reader == name_of(reader)]
+    failed = 0
+    for name, run in runs(arguments.more):
+        if arguments.only and name not in arguments.only:
+            continue
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            counts, failures = fuzz(
-                reader, fitting, arguments.samples, arguments.seed, Path(folder)
-            )
+            counts, failures = run(arguments.samples, arguments.seed, Path(folder))
             seconds = time.monotonic() - start
-            print(f"{name_of(reader):18} " + " ".join(f"{count:8,}" for count in counts), end=" ")
+            print(f"{name:18} " + " ".join(f"{count:8,}" for count in counts), end=" ")
             print(f"{len(failures):7,} {seconds:8.1f}", flush=True)
             keep(failures, arguments.keep)
         failed += len(failures)
     return int(failed > 0)
 
 
-def fuzz(
-    reader: Reader, fitting: Sequence[Sample], count: int, seed: int, folder: Path
-) -> tuple[tuple[int, int, int], list[Failure]]:
+def runs(more: Sequence[Path]) -> Iterator[tuple[str, Run]]:
+    """Yield the name of every reader of files and of services, and how it is tried."""
+    own = [*samples(), *brought(more)]
+    for reader in READERS:
+        fitting = [each for each in own if each.reader == name_of(reader)]
+        yield name_of(reader), partial(fuzz, reader, fitting)
+    for name in dict.fromkeys(REMOTES.values()):
+        yield name, partial(fuzz_services, [each for each in services() if each.reader == name])
+
+
+def fuzz(reader: Reader, fitting: Sequence[Sample], count: int, seed: int, folder: Path) -> Outcome:
     """Return how many files were made, read and refused, and what failed."""
     chance = random.Random(f"{seed}{name_of(reader)}")
     made = done = 0
     failures: list[Failure] = []
-    count = -(-count // _SLOW) if reader.SCHEME == "hf" else count
     for made in range(1, count + 1 if fitting else 1):
         sample = fitting[made % len(fitting)]
         damaged = damage(sample, chance)
         path = folder / f"{made}-{sample.name}"
         path.write_bytes(damaged.data)
-        problem, well = attempt(reader, path, damaged.author)
+        problem, well = attempt(ways_of(reader, made), reader, path, damaged.author)
         done += well
         if problem:
             failures.append(Failure(problem, path))
@@ -102,40 +134,92 @@ def fuzz(
     return (made, done, made - done - len(failures)), failures
 
 
-def attempt(reader: Reader, path: Path, author: str | None) -> tuple[str, bool]:
-    """Read a file both ways; return the traceback of what must not happen, and if it was read."""
-    well = False
+def fuzz_services(fitting: Sequence[Service], count: int, seed: int, folder: Path) -> Outcome:
+    """Do the same with what a service answers."""
+    chance = random.Random(f"{seed}{fitting[0].reader}")
+    done = 0
+    failures: list[Failure] = []
+    with patch.dict(os.environ, ENVIRONMENT):
+        for made in range(1, count + 1):
+            damaged = damage_service(fitting[made % len(fitting)], chance)
+            problem, well = outcome(partial(by_network, damaged))
+            done += well
+            if problem:
+                path = folder / f"{made}-{damaged.reader}.txt"
+                path.write_text(repr(damaged), encoding="utf-8")
+                failures.append(Failure(problem, path))
+    return (count, done, count - done - len(failures)), failures
+
+
+def ways_of(reader: Reader, number: int) -> tuple[Way, ...]:
+    """Return how a file is read."""
+    if reader.SCHEME != "hf":
+        return by_name, directly
+    return (through_library,) if number % _SLOW == 1 else (row_by_row,)
+
+
+def attempt(
+    ways: Sequence[Way], reader: Reader, path: Path, author: str | None
+) -> tuple[str, bool]:
+    """Read a file in all ways; return the traceback of what must not happen, and if it was read."""
     config = FetchConfig(author=author)
-    for way in (directly,) if reader.SCHEME == "hf" else (by_name, directly):
-        try:
-            way(reader, path, config)
-            well = True
-        except MynahError as error:
-            if not error.sentence or "\n" in error.sentence:
-                return f"An error without a sentence: {error!r}\n", False
-        except Exception:
-            return traceback.format_exc(), False
-    return "", well
+    tried = [outcome(partial(way, reader, path, config)) for way in ways]
+    return "".join(problem for problem, _ in tried), any(well for _, well in tried)
+
+
+def outcome(way: Callable[[], None]) -> tuple[str, bool]:
+    """Read something; return the traceback of what must not happen, and if it was read."""
+    try:
+        way()
+    except MynahError as error:
+        if not error.sentence or "\n" in error.sentence:
+            return f"An error without a sentence: {error!r}\n", False
+        return "", False
+    except Exception:
+        return traceback.format_exc(), False
+    return "", True
+
+
+def by_network(service: Service) -> None:
+    """Read an account at a service."""
+    trip = Trip(transport=service.transport(), sleep=lambda seconds: None)
+    consume(read_all([service.spec], FetchConfig(i_have_the_right_to=True), trip).posts)
 
 
 def by_name(reader: Reader, path: Path, config: FetchConfig) -> None:
     """Read a file as a person names it."""
-    for post in read(str(path), config).posts:
-        assert post.text
-        post.text.encode()
+    consume(read(str(path), config).posts)
 
 
 def directly(reader: Reader, path: Path, config: FetchConfig) -> None:
     """Read a file by this reader, whether it recognises it or not."""
-    place: Place
-    if reader.SCHEME == "hf":
-        place = find(f"hf:{rows_folder(path)}", config).place
-    else:
-        place = place_at(path, config)
-        if reader.SCHEME == "file" and len(place.names) != 1:
-            place = MemberPlace(place, next(iter(place.names), "none"))
+    place: Place = place_at(path, config)
+    if reader.SCHEME == "file" and len(place.names) != 1:
+        place = MemberPlace(place, next(iter(place.names), "none"))
     reader.recognises(place)
-    for post in reader.read(place, Journal()).posts:
+    consume(reader.read(place, Journal()).posts)
+
+
+def through_library(reader: Reader, path: Path, config: FetchConfig) -> None:
+    """Read a file as a dataset of its own."""
+    consume(reader.read(find(f"hf:{rows_folder(path)}", config).place, Journal()).posts)
+
+
+def row_by_row(reader: Reader, path: Path, config: FetchConfig) -> None:
+    """Read a file's rows as those of a dataset, which the library has read."""
+    journal = Journal()
+    try:
+        values = [json.loads(line) for line in path.read_bytes().splitlines()]
+    except ValueError as error:
+        raise BrokenSource("The library would have refused it.") from error
+    rows = hf_dataset.listed(path, {"train": [r for r in values if isinstance(r, dict)]}, journal)
+    consume(Rows("tides", "hf", journal).posts(rows))
+
+
+def consume(posts: Iterable[Post]) -> None:
+    """Look at every post: its text is one that can be written."""
+    for post in posts:
+        assert post.text
         post.text.encode()
 
 
@@ -153,11 +237,28 @@ def damage(sample: Sample, chance: random.Random) -> Sample:
         whole = damaged_bytes(sample.data, chance)
         return Sample(sample.reader, sample.name, {sample.name: whole}, 0, 0, sample.author)
     name = chance.choice([name for name in sample.files if sample.files[name]])
-    data = sample.files[name]
+    files = sample.files | {name: damaged(sample.files[name], chance)}
+    return Sample(sample.reader, sample.name, files, 0, 0, sample.author)
+
+
+def damage_service(service: Service, chance: random.Random) -> Service:
+    """Return the service with one of its answers damaged, or what stands around them."""
+    if chance.random() < 0.1:
+        return replace(service, status=chance.choice(_STATUSES))
+    if chance.random() < 0.1:
+        return replace(service, headers={chance.choice(_HEADERS): chance.choice(_VALUES)})
+    key = chance.choice(list(service.answers))
+    bodies = list(service.answers[key])
+    number = chance.randrange(len(bodies))
+    bodies[number] = damaged(bodies[number], chance)
+    return replace(service, answers=service.answers | {key: tuple(bodies)})
+
+
+def damaged(data: bytes, chance: random.Random) -> bytes:
+    """Return bytes damaged as JSON, where they are some, or as bytes."""
     start = re.match(rb"[^\[{]{0,200}", data) if chance.random() < 0.5 else None
     changed = damaged_json(data, start.end(), chance) if start else None
-    files = sample.files | {name: changed or damaged_bytes(data, chance)}
-    return Sample(sample.reader, sample.name, files, 0, 0, sample.author)
+    return changed or damaged_bytes(data, chance)
 
 
 def damaged_bytes(data: bytes, chance: random.Random) -> bytes:
@@ -201,7 +302,7 @@ def exchanged(value: Any, chance: random.Random) -> Any:
         return value
     parent, key = chance.choice(spots)
     other, of = chance.choice(spots)
-    new = chance.choice(_ODD) if chance.random() < 0.7 else json.loads(json.dumps(other[of]))
+    new = deepcopy(chance.choice(_ODD) if chance.random() < 0.7 else other[of])
     if chance.random() < 0.15:
         del parent[key]
     else:

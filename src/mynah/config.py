@@ -251,6 +251,9 @@ class PushConfig(Settings):
     )
     public: bool = setting(False, "let everybody see it; without this only you can")
     adapter_only: bool = setting(False, "upload only what was learned, and name the base")
+    i_have_the_right_to: bool = setting(
+        False, "say that the posts are yours, where the terms of a service want your word"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from mynah.errors import BotError, SettingsError
 from mynah.hub_client import Hub, hub_address, hub_errors, open_hub, repo_exists
 from mynah.parcel import Label, Parcel, packed
 from mynah.run_folder import RunFolder, now, write_json
+from mynah.terms import require_own_posts
 from mynah.watch import Nobody, Watch, bar
 
 Change = Literal["new", "changed", "same", "gone"]
@@ -67,11 +68,13 @@ def push_bot(
         watch: is told how it goes.
 
     Raises:
+        NoConsent: the terms under which the posts were read forbid it.
         UnsafeUpload: a file holds what must not leave the machine.
         HubError: the Hub did not take it; nothing is public that was not before.
     """
     watch = watch or Nobody()
     _require_own(folder)
+    require_own_posts(folder, public=config.public, word=config.i_have_the_right_to)
     hub = None if dry_run else open_hub(connection, login=True)
     with folder.lock():
         places = pushed_places(folder)

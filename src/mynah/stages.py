@@ -112,7 +112,7 @@ def fetch_posts(
     watch = watch or Nobody()
     if name is not None:  # known to be taken before minutes of reading
         _refuse_existing(open_bot(bots, name), replace)
-    with waiting(bots, sources) as wait:
+    with waiting(bots, sources, config.keep_hours) as wait:
         trip = Trip(pages=pages_of(wait), watch=watch)
         fetched = read_all(sources, config, trip)
         count = write_rows(wait.posts, map(post_to_json, counted(fetched, watch)))

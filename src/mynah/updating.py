@@ -40,7 +40,8 @@ def update_posts(
     posts = folder.require(folder.posts)
     record, before = folder.stage_record("fetch"), hash_tree(posts)
     asked, known = list(sources) or _remotes(folder, record), known_posts(posts)
-    with waiting(folder.root.parent, ("update", folder.name, *asked)) as wait:
+    named = ("update", folder.name, *asked)
+    with waiting(folder.root.parent, named, config.keep_hours) as wait:
         trip = Trip(pages=pages_of(wait), watch=watch, known=known)
         fetched = read_all(asked, config, trip)
         new = [post for post in _new_ones(fetched, watch) if not _has(known, post)]

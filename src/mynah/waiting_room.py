@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mynah.errors import BotBusy, RateLimited, ServerDown, StorageError
@@ -16,18 +17,21 @@ from mynah.sources import Known
 
 # After these the same command goes on with the pages that it has; after others it begins anew.
 _GOES_ON = (RateLimited, ServerDown, StorageError, KeyboardInterrupt)
+_FOLDER = ".fetch-"
 
 
 @contextmanager
-def waiting(bots: Path, sources: Sequence[str]) -> Iterator[RunFolder]:
+def waiting(bots: Path, sources: Sequence[str], keep_hours: float) -> Iterator[RunFolder]:
     """Hold the folder that a fetch of these sources waits in, and take it away afterwards.
 
-    Where the network or the person has interrupted it, or a kill, the pages stay.
+    Where the network or the person has interrupted it, or a kill, the pages stay, until some
+    fetch begins after `keep_hours`: they would not be used any more.
 
     Raises:
         BotBusy: another process is fetching the same.
     """
-    folder = RunFolder(bots / f".fetch-{_digest(sources)}")
+    _sweep(bots, keep_hours)
+    folder = RunFolder(bots / f"{_FOLDER}{_digest(sources)}")
     try:
         lock = folder.lock()
         lock.__enter__()
@@ -48,6 +52,27 @@ def waiting(bots: Path, sources: Sequence[str]) -> Iterator[RunFolder]:
         shutil.rmtree(folder.root, ignore_errors=True)
     finally:
         lock.__exit__(None, None, None)
+
+
+def _sweep(bots: Path, keep_hours: float) -> None:
+    """Take away what interrupted fetches have left, unless it is young or somebody is at it."""
+    for path in bots.glob(f"{_FOLDER}*"):
+        folder = RunFolder(path)
+        if not _is_stale(folder, keep_hours):
+            continue
+        with suppress(BotBusy, StorageError, OSError), folder.lock():
+            if _is_stale(folder, keep_hours):  # still, now that nobody else can write
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_stale(folder: RunFolder, keep_hours: float) -> bool:
+    """Tell whether the newest page is too old to be used; without pages the folder itself is."""
+    pages = list(pages_of(folder).glob("*")) or [folder.root]
+    try:
+        newest = max(path.stat().st_mtime for path in pages)
+    except OSError:  # its own fetch has just ended
+        return False
+    return time.time() - newest > keep_hours * 3_600
 
 
 def pages_of(folder: RunFolder) -> Path:

@@ -43,12 +43,13 @@ def do_share(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
 def do_export(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
     """Carry out `mynah export`."""
     from mynah.model_stages import export_bot
+    from mynah.terms import binding_terms
 
     folder = bot_folder(bots, arguments.bot)
-    target = export_bot(folder, settings["export"])
-    say_next(
-        watch_of(arguments), f"{target}/ holds the bot.", f"see How to use in {target}/README.md"
-    )
+    target, watch = export_bot(folder, settings["export"]), watch_of(arguments)
+    for term in binding_terms(folder):
+        watch.say(term)
+    say_next(watch, f"{target}/ holds the bot.", f"see How to use in {target}/README.md")
     return {"bot": folder.name, "format": settings["export"].format, "folder": str(target)}
 
 

@@ -112,9 +112,14 @@ def do_clean(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
     show_counts(arguments, folder)
     if arguments.explain and not arguments.json:
         print_reasons(cleaned.dropped, examples=3)
-    say_next(
-        watch, f"{folder.cleaned}: {len(cleaned.selected):,} posts.", f"mynah train {folder.name}"
-    )
+    kept, characters = len(cleaned.selected), cleaned.characters
+    wrote, least = f"{folder.cleaned}: {kept:,} posts", settings["clean"].min_characters
+    if kept and characters >= least:
+        say_next(watch, f"{wrote}.", f"mynah train {folder.name}")
+    else:  # which training would refuse
+        why = "--help" if arguments.explain else f"{folder.name} --explain"
+        wrote += f" with {characters:,} characters, too few to learn from"
+        say_next(watch, f"{wrote} (a voice needs {least:,}).", f"mynah clean {why}")
     return counts_of(folder)
 
 

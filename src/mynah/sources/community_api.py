@@ -88,15 +88,16 @@ def _check(visit: Visit, account_id: str, headers: Mapping[str, str]) -> Check:
 
 
 def _posts(visit: Visit, owner: Owner, headers: Mapping[str, str]) -> Iterator[Post]:
-    asked, offset = _asked(owner.id) | {"limit": _PAGE}, 0
+    asked, offset, before = _asked(owner.id) | {"limit": _PAGE}, 0, b""
     if newest := visit.known(_SOURCE, owner.handle).newest:
         asked["created_at"] = f"gte.{newest}"
     while True:
         page = visit.page(_table(visit, "tweets"), asked | {"offset": offset}, headers=headers)
         rows = page.rows()
-        if not rows:  # not "fewer than asked for": the database may have a lower limit
+        # Not "fewer than asked for": the database may have a lower limit.
+        if not rows or page.body == before:
             return
-        offset += len(rows)
+        offset, before = offset + len(rows), page.body
         for row in rows:
             if row.get("archive_upload_id") is None:
                 continue

@@ -30,7 +30,7 @@ def read(place: Place, journal: Journal) -> Content:
     owner = _owner(place, months, journal)
     if months:
         return Content("grailbird", _posts(place, months, owner, journal))
-    name = _member(place, "tweets.csv") or ""
+    name = _member(place, "tweets.csv") or "tweets.csv"  # which is then missed by its name
     own = ids(place.open(name))
     rows = Rows(owner.handle, "grailbird", journal, own_archive=True, own_ids=own)
     return Content("grailbird-csv", rows.posts(table(place.open(name, journal))))

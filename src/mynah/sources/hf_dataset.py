@@ -41,7 +41,7 @@ def read(place: Place, journal: Journal) -> Content:
     with _loading(place.path):
         parts = _parts(place.path)
     rows = Rows(place.path.name, "hf", journal)
-    return Content("hf", rows.posts(_rows(place.path, parts, journal)))
+    return Content("hf", rows.posts(listed(place.path, parts, journal)))
 
 
 def _parts(path: Path) -> dict[str, Any]:
@@ -62,7 +62,13 @@ def _parts(path: Path) -> dict[str, Any]:
     return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
 
 
-def _rows(path: Path, parts: dict[str, Any], journal: Journal) -> Iterator[dict[str, Any]]:
+def listed(path: Path, parts: dict[str, Any], journal: Journal) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all parts, their columns in lower case.
+
+    Raises:
+        UnknownFormat: no column is known to hold texts.
+        SourceNotFound: the library cannot read them.
+    """
     digest = hashlib.sha256()
     for part in parts.values():
         with _loading(path):

@@ -31,8 +31,8 @@ _TOKEN_HINT = (
     "export X_BEARER_TOKEN=<token>"
 )
 _TERMS = (
-    "Posts read over X's API may not be published: keep posts.jsonl to yourself, and do not push "
-    "a bot of them for others to see.",
+    "Posts read over X's API may not be published: keep posts.jsonl to yourself, and do not push, "
+    "hand on or serve a bot of them to others.",
     "Where X or the account asks for it, delete their posts, and what was made of them, within "
     "24 hours.",
 )
@@ -129,7 +129,7 @@ def _posts(visit: Visit, user_id: str, handle: str, headers: Mapping[str, str]) 
         yield from (post for post in read_rows if post is not None)
         read += len(rows)
         following = as_text(as_dict(page.get("meta")).get("next_token"))
-        if not following:
+        if not following or following == asked.get("pagination_token") or read >= _MOST:
             break
         asked["pagination_token"] = following
     if read >= _MOST:
