@@ -29,6 +29,10 @@ class Service:
     after: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=dict)
     status: int = 200
+    skipped: int = 0  # rows that are no posts to be learned from
+
+    def __str__(self) -> str:
+        return self.spec
 
     def transport(self) -> httpx2.MockTransport:
         """Return what answers in the service's place."""
@@ -127,7 +131,9 @@ def mastodon(count: int) -> Service:
         "statuses": (body(rows), body([fediverse.status(99)])),
     }
     link = {"Link": f'<{root}/api/v1/accounts/7/statuses?max_id=1>; rel="next"'}
-    return Service("mastodon", "mastodon:buoy@sea.example", answers, count + 1, b"[]", link)
+    return Service(
+        "mastodon", "mastodon:buoy@sea.example", answers, count + 1, b"[]", link, skipped=1
+    )
 
 
 def bluesky(count: int) -> Service:

@@ -144,6 +144,17 @@ def test_clean_explains_what_it_dropped(bots: Path, tmp_path: Path) -> None:
     assert "short" in answer.out and "Nope. [red]" in answer.out
 
 
+def test_what_nobody_could_learn_from_is_not_sent_to_training(bots: Path, tmp_path: Path) -> None:
+    """Clean once said "0 posts. Next: mynah train", which then refused."""
+    mynah("fetch", tiny.write_archive(tmp_path / "a.zip", tiny.account_rows(3)))
+    for words in ((), ("--min-words", 99)):
+        told = " ".join(mynah("clean", "ferryclerk", *words).err.split())
+        assert f"{0 if words else 3} posts with" in told and "too few to learn from" in told
+        assert told.endswith("Next: mynah clean ferryclerk --explain")
+    told = mynah("clean", "ferryclerk", "--explain").err
+    assert "Next: mynah clean --help" in told and "mynah train" not in told
+
+
 def test_a_printed_seed_repeats_the_posts(bot: RunFolder) -> None:
     few = ("-n", "3", "--max-tokens", "20")
     first = mynah("say", bot.name, "The", *few, "--json").json

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,47 @@ def test_a_page_that_is_not_whole_or_too_old_is_asked_for_anew(tmp_path: Path, s
     else:
         note.write_text(json.dumps(json.loads(note.read_text()) | {"at": "2020-01-01T00:00:00Z"}))
     assert Pages(tmp_path, 1.0).find("https://x.example/", {"page": 1}) is None
+
+
+def age(folder: Path, hours: float) -> None:
+    """Let what a fetch has left be of some hours ago."""
+    then = time.time() - hours * 3_600
+    for path in (*(folder / "pages").iterdir(), folder):
+        os.utime(path, (then, then))
+
+
+def test_pages_that_nobody_came_back_for_are_swept_by_the_next_fetch(
+    x: X, bots: Path, small_archive: Path
+) -> None:
+    """They once stayed for ever: under another spelling nobody would have found them."""
+    break_at(x, "p200")
+    with pytest.raises(ServerDown):
+        fetch(x, bots)
+    [left] = bots.glob(".fetch-*")
+    age(left, 23)
+    fetch_posts(bots, [str(small_archive)], FetchConfig(), name="one")
+    assert left.exists()  # the same command can still go on
+    age(left, 25)
+    with RunFolder(left).lock():  # and now somebody is at it
+        fetch_posts(bots, [str(small_archive)], FetchConfig(), name="two")
+        assert list((left / "pages").iterdir())
+    fetch_posts(bots, [str(small_archive)], FetchConfig(keep_hours=48), name="three")
+    assert left.exists()
+    fetch_posts(bots, [str(small_archive)], FetchConfig(), name="four")
+    assert not list(bots.glob(".fetch-*"))
+
+
+def test_a_service_that_gives_the_same_page_for_ever_is_left(x: X, bots: Path) -> None:
+    whole = x.timeline
+
+    def turning(asked: Asked) -> Reply:
+        reply = whole(asked)
+        reply.body["meta"]["next_token"] = "p100"
+        return reply
+
+    x.web.routes = {**x.routes(), "/2/users/42/tweets": turning}
+    assert len(ids(fetch(x, bots))) == 200
+    assert pages_asked(x) == ["first", "p100"]
 
 
 def test_an_update_asks_only_for_what_is_new(x: X, bots: Path) -> None:
