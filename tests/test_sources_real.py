@@ -6,12 +6,17 @@ import csv
 import gzip
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from conftest import tiny_recipe
 from mynah.config import FetchConfig
+from mynah.errors import TooFewPosts
+from mynah.pipeline import make_bot
 from mynah.records import Post
+from mynah.run_folder import open_bot
 from mynah.sources import Fetched, read
 
 DATA = Path(__file__).resolve().parents[2] / "shared/data"
@@ -192,3 +197,41 @@ def test_a_mastodon_export() -> None:
     assert not any(tag in post.text for post in posts for tag in ("</p>", "<br", "&#39;"))
     spans = [post.text[span.start : span.end] for post in posts for span in post.spans]
     assert len(spans) == 33 and all(span.startswith("http") for span in spans)
+
+
+FILES = ("posts", "cleaned", "dropped")
+MADE = [
+    *(name for name, *_ in ARCHIVES),
+    *(f"formats/{name}" for name, _ in DUMPS),
+    "formats/mastodon_outbox/philhawksworth",
+    "formats/mastodon_api_statuses/sudorandom_50634bd6.json",
+    "formats/mastodon_api_statuses/sudorandom_9d58cc0b.json",
+    "formats/bluesky_car/paul_staging.repo.car",
+    "formats/bluesky_car/valid_repo_v3.car",
+    "formats/bluesky_getAuthorFeed/benoist.dev_getAuthorFeed.json",
+    "formats/bluesky_listRecords/shoo_listRecords.json",
+]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_every_sample_becomes_a_bot_that_talks_or_is_too_short(
+    name: str, bots: Path, tiny_base: Path
+) -> None:
+    """From the file to the post: nothing is lost on the way without a reason that is counted."""
+    if not (DATA / name).exists():
+        pytest.skip(f"{name} is not at hand")
+    recipe = tiny_recipe(tiny_base, epochs=0.1)
+    recipe = replace(recipe, fetch=FetchConfig(max_posts=400))
+    least = recipe.clean.min_characters
+    try:
+        made = make_bot(bots, [str(DATA / name)], recipe, name="sample")
+        assert all(sample.text for sample in made.samples) and len(made.samples) == 3
+    except TooFewPosts as few:
+        assert f"a voice needs {least:,}" in few.sentence
+    stages = open_bot(bots, "sample").read_run()["stages"]
+    fetched, cleaned = stages["fetch"]["result"], stages["clean"]["result"]
+    assert ("report" in stages) == (cleaned["characters"] >= least)
+    assert fetched["posts"] == cleaned["downloaded"] > 0
+    assert cleaned["downloaded"] == cleaned["kept"] + sum(cleaned["dropped"].values())
+    lines = {each: (bots / "sample" / f"{each}.jsonl").read_text().count("\n") for each in FILES}
+    assert lines["posts"] == lines["cleaned"] + lines["dropped"] == fetched["posts"]
