@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,7 @@ def test_what_was_asked_and_said_is_kept(x: X) -> None:
     (consent,) = found.consents
     assert (consent.source, consent.account) == ("x", "ferryclerk")
     assert consent.flags == ("--i-have-the-right-to",)
+    assert consent.by == getpass.getuser()
     assert [check.what for check in consent.checks] == ["price", "X's developer terms"]
     assert "may not be published" in consent.terms[0]
     list(found.posts)

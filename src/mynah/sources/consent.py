@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from mynah.errors import NoConsent
@@ -26,6 +27,14 @@ class Check:
     verdict: Verdict = "allows"
 
 
+def asker() -> str:
+    """Return the login name of whoever asks; a container's user may have none."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        return "unknown"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
     """What was asked about one account, and what the person said; run.json keeps it."""
@@ -36,6 +45,7 @@ class Consent:
     checks: tuple[Check, ...]
     flags: tuple[str, ...] = ()  # what the person said, as "--i-have-the-right-to"
     terms: tuple[str, ...] = ()  # sentences that bind whoever has the posts from now on
+    by: str = field(default_factory=asker)  # who asked, by the login name on this machine
 
     def to_json(self) -> dict[str, Any]:
         """Return the row of run.json."""
