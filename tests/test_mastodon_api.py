@@ -235,6 +235,12 @@ def test_a_link_elsewhere_is_not_followed(sea: Sea) -> None:
     assert len(fetch(sea.spec)[1]) == 40
 
 
+def test_a_link_that_is_none_ends_the_reading(sea: Sea) -> None:
+    """Found by damage: a bracket without its fellow was a ValueError."""
+    sea.statuses, sea.next_host = many(100), "http://["
+    assert len(fetch(sea.spec)[1]) == 40
+
+
 def test_a_link_that_leads_back_ends_the_reading(sea: Sea) -> None:
     sea.statuses = many(40)
     here = f"{sea.web.url}/api/v1/accounts/77/statuses?limit=40"

@@ -98,6 +98,14 @@ def test_an_atom_feed_leads_on_to_older_pages() -> None:
         assert list(found.input_hashes()) == [f"rss:{web.url}/feed (3 pages)"]
 
 
+def test_a_date_that_is_none_is_no_matter() -> None:
+    """Found by damage: the library warned of a date that it could not read."""
+    entry = item(1, "One boat.").replace("Mon, 02 May 2023 08:00:00 +0200", "the day after")
+    with site(rss(entry)) as web:
+        [post] = fetched(web.url).posts
+    assert (post.text, post.created_at) == ("One boat.", None)
+
+
 def test_a_feed_does_not_lead_to_another_site() -> None:
     about = (
         '<title>F</title><link xmlns="http://www.w3.org/2005/Atom" rel="next" '
@@ -165,7 +173,7 @@ def test_what_is_no_feed(body: bytes) -> None:
         list(fetched(web.url).posts)
 
 
-@pytest.mark.parametrize("url", ["ftp://ferry.example", "http://", ""])
+@pytest.mark.parametrize("url", ["ftp://ferry.example", "http://", "", "http://["])
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(SourceNotFound):
         read_all([f"rss:{url}"], FetchConfig())

@@ -17,7 +17,7 @@ from mynah.sources.consent import Check, Verdict
 from mynah.sources.hypertext import to_text
 from mynah.sources.journal import Content
 from mynah.sources.times import to_utc
-from mynah.sources.values import as_text, language, made_up_id
+from mynah.sources.values import as_text, host_of, language, made_up_id
 from mynah.sources.visit import Visit
 
 _MOST_PAGES = 1_000  # a feed that leads on for ever is no feed
@@ -29,7 +29,7 @@ def read(visit: Visit) -> Content:
     """Ask what the site allows, then read the entries as they are asked for."""
     _feedparser()  # before anything is asked of anybody
     url = visit.name if "://" in visit.name else f"https://{visit.name}"
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not host_of(url) or urlsplit(url).scheme not in ("http", "https"):
         raise SourceNotFound(f"{url} is no address of a feed.", hint="Type it as rss:https://…")
     first = visit.page(url)
     feed = _parsed(first)
@@ -118,7 +118,7 @@ def _posts(visit: Visit, handle: str, url: str, feed: Any) -> Iterator[Post]:
         for entry in feed["entries"]:
             yield from _post(visit, entry, handle, several, feed)
         following = _next(feed)
-        same_site = urlsplit(following).netloc == urlsplit(url).netloc
+        same_site = host_of(following) == host_of(url)
         if not same_site or following in seen or len(seen) >= _MOST_PAGES:
             return
         seen.add(following)
@@ -140,7 +140,8 @@ def _post(visit: Visit, entry: Any, handle: str, several: bool, feed: Any) -> It
     author = _slug(as_text(entry.get("author"))) if several else ""
     if author:
         visit.journal.account(Account(handle=author, name=as_text(entry.get("author"))))
-    time = entry.get("published_parsed") or entry.get("updated_parsed")
+    # Its own `get` takes the first for the second, with a warning.
+    time = entry.get("published_parsed") or dict.get(entry, "updated_parsed")
     link = _web(entry.get("link"))
     yield Post(
         id=as_text(entry.get("id")) or link or made_up_id(handle, text),

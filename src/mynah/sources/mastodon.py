@@ -20,7 +20,7 @@ from mynah.sources.fediverse_consent import checks
 from mynah.sources.hypertext import to_text
 from mynah.sources.journal import Content
 from mynah.sources.session import address
-from mynah.sources.values import as_dict, as_list, as_text
+from mynah.sources.values import as_dict, as_list, as_text, host_of
 from mynah.sources.visit import Visit
 
 LIMIT = 40  # posts a page, the most that Mastodon gives
@@ -163,7 +163,9 @@ def _statuses(visit: Visit, root: str, person: Person) -> Iterator[dict[str, Any
 def _next(page: Answer, root: str, seen: set[str]) -> str | None:
     """Return the address of the next page, which has to be a new one of the same server."""
     url = page.links.get("next", "")
+    if not (host := host_of(url)):
+        return None
     here, there = urlsplit(root), urlsplit(url)
     # Behind a proxy a server may call itself http; it is asked as it was at first.
     url = there._replace(scheme=here.scheme).geturl()
-    return url if there.netloc.lower() == here.netloc.lower() and url not in seen else None
+    return url if host == host_of(root) and url not in seen else None

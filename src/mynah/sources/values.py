@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 REPOST = re.compile(r"RT @\w{1,20}:")
 ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|#39);")
@@ -62,3 +63,11 @@ def is_quote(url: object) -> bool:
 def made_up_id(*parts: str) -> str:
     """Return an id for a post that has none: the same parts give the same id."""
     return "made-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def host_of(url: str) -> str:
+    """Return host and port of an address in lower case, "" where it is none."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:  # a bracket without its fellow
+        return ""
