@@ -19,8 +19,8 @@ _READING = (
     "point above it is a month in which the author wrote otherwise. It does not say why: a new "
     "subject counts like a new tone.",
     "Most months were taught to the bot, and it would know them whatever the voice does. So bits "
-    "per byte are counted on held-out posts alone, the newest of every account, which neither the bot "
-    "nor an earlier version shown here has learned from. Whiskers are 95 % intervals.",
+    "per byte are counted on held-out posts alone, the newest of every account, which neither the "
+    "bot nor an earlier version shown here has learned from. Whiskers are 95 % intervals.",
 )
 _STYLES = {"bot": ("bot", "o", "-"), "base": ("base", "s", ":")}  # colour, mark, line
 

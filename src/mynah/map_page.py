@@ -12,8 +12,8 @@ from mynah.voice_map import VoiceMap
 _WIDTH, _HEIGHT = 6.4, 4.6  # inches
 _POOR = 0.2  # stress from which on the plane shows little (Kruskal 1964)
 _READING = (
-    "Each point is a bot. How far apart two are is what it costs, in bits per byte, that each reads "
-    "the posts of the other's person, and not the bot that has learned from that person. None of the "
+    "Each point is a bot. How far apart two are is what it costs, in bits per byte, that each "
+    "reads the posts of the other's person instead of the bot that knows that person. None of the "
     "posts was learned from. Only distances mean something; there is no up and no right."
 )
 _WORDS = (
