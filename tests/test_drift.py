@@ -52,7 +52,7 @@ def test_too_few_posts_of_a_month_are_counted_and_not_compared() -> None:
     assert (found[1].posts, found[1].held_out) == (40, 4)
     drift = Drift(bot="b", months=found, held=(), undated=3)
     assert list(notes(drift)) == [
-        "3 posts have no date and are left out.",
+        "Without a date, and left out: 3 of the posts.",
         "One month with fewer than 10 posts is not compared.",
         "One month with fewer than 5 held-out posts is not judged by bits.",
     ]

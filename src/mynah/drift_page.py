@@ -49,12 +49,18 @@ def drift_text(found: Drift) -> str:
 def notes(found: Drift) -> Iterator[str]:
     """Yield what is missing, and why."""
     if found.undated:
-        yield f"{found.undated:,} posts have no date and are left out."
+        yield f"Without a date, and left out: {found.undated:,} of the posts."
     if few := sum(each.distance is None for each in found.months):
-        yield f"{few} months with fewer than {FEWEST} posts are not compared."
+        yield _counted(few, f"with fewer than {FEWEST} posts", "not compared")
     judged = {each.month for each in found.held}
     if few := sum(each.held_out > 0 and each.month not in judged for each in found.months):
-        yield f"{few} months with fewer than {FEWEST_HELD} held-out posts are not judged by bits."
+        yield _counted(few, f"with fewer than {FEWEST_HELD} held-out posts", "not judged by bits")
+
+
+def _counted(months: int, which: str, what: str) -> str:
+    if months == 1:
+        return f"One month {which} is {what}."
+    return f"{months} months {which} are {what}."
 
 
 MONTH_HEADS = ("Month", "Posts", "Held out", "Distance", "By chance", "")

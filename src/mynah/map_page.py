@@ -40,7 +40,7 @@ def map_text(found: VoiceMap) -> str:
 
 def stress_words(stress: float) -> str:
     """Say how far the plane can be trusted."""
-    told = f"Distances in the plane are off by {stress:.0%} on the whole (stress-1)"
+    told = f"Distances in the plane are off by {100 * stress:.0f} % on the whole (stress-1)"
     if stress > _POOR:
         return f"{told}: the plane is too small for them, so trust the table of distances."
     return f"{told}."
