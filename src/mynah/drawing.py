@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +33,9 @@ _LIGHT = {
     "card": "#ffffff",
 }
 _DOTS = 160  # an inch
+_FONTS = (  # a name may be in any script; those after the first are there or not
+    *("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans", "Hiragino Sans", "Microsoft YaHei"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +90,15 @@ def figures_page(
     )
 
 
-def _styled(colours: Colours) -> Any:
+@contextmanager
+def _styled(colours: Colours) -> Iterator[None]:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its cache of fonts
     from matplotlib import rc_context
 
-    return rc_context(style(colours))
+    own = {"text.parse_math": False, "font.family": list(_FONTS)}
+    with rc_context(style(colours) | own), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # drawn as a box
+        yield
 
 
 def _figure(drawings: Sequence[Drawing], colours: Colours, *, titled: bool) -> Any:

@@ -73,7 +73,7 @@ def _draw(axes: Any, found: VoiceMap, colours: Colours) -> None:
         )
         for bot, (x, y) in zip(group.bots, own, strict=True):
             axes.annotate(
-                found.bots[bot].replace("$", r"\$"),
+                found.bots[bot],
                 (x, y),
                 xytext=(0, 9),
                 textcoords="offset points",

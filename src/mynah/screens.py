@@ -19,6 +19,7 @@ from mynah.quiz import Pair, Score, fooled, mark
 from mynah.terminal import out, plain_line
 from mynah.voice_map import VoiceMap
 
+_PAIRS = 15  # pairs of bots that a terminal shows, the nearest
 _MONTHS = 24  # months that a terminal shows, the newest
 _QUESTION = "Which one is real? 1 or 2 (q stops): "
 
@@ -126,8 +127,11 @@ def print_map(found: VoiceMap) -> None:
     pairs = Table("between", box=None, pad_edge=False)
     pairs.add_column("bits per byte", justify="right")
     pairs.add_column("95 %", justify="right")
-    for names, value, interval in distance_rows(found):
+    rows = list(distance_rows(found))
+    for names, value, interval in rows[:_PAIRS]:
         pairs.add_row(Text(names), value, interval)
+    if len(rows) > _PAIRS:
+        pairs.add_row(f"and {len(rows) - _PAIRS:,} pairs further apart", "", "")
     for shown in (groups, pairs):
         out().print(shown)
         out().print()

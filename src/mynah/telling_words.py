@@ -66,9 +66,9 @@ def _scores(inside: np.ndarray) -> np.ndarray:
     here, there = inside + prior, every - inside + prior
     rest_here = total + of_prior - here
     rest_there = every.sum() - total + of_prior - there
-    odds = np.log(here / rest_here) - np.log(there / rest_there)
-    scores: np.ndarray = odds / np.sqrt(1 / here + 1 / there)
-    return scores
+    with np.errstate(divide="ignore", invalid="ignore"):  # where all posts are of one word
+        odds = np.log(here / rest_here) - np.log(there / rest_there)
+        return np.nan_to_num(odds / np.sqrt(1 / here + 1 / there), posinf=0.0, neginf=0.0)
 
 
 def _best(words: np.ndarray, scores: np.ndarray, counts: np.ndarray, most: int) -> list[str]:
