@@ -32,15 +32,15 @@ def mixed(count: int, seed: int = 0) -> list[str]:
 def test_a_month_with_a_new_word_stands_out_and_the_others_do_not() -> None:
     new = [f"hurrah {text} hurrah" for text in mixed(40, seed=1)]
     found = compare_months([*mixed(360), *new], months_of(*[40] * 10), [False] * 400, CONFIG)
-    assert found[9].unusual and sum(each.unusual for each in found[:9]) <= 2
+    assert [each.stands_out for each in found] == [False] * 9 + [True]
     assert found[9].distance == max(each.distance or 0 for each in found)
     drift = Drift(bot="b", months=found, held=(), undated=0)
-    assert "most of all 2023-10" in drift.meaning()
+    assert "out of all stands 2023-10" in drift.meaning()
 
 
 def test_months_of_one_voice_are_not_unusual() -> None:
     found = compare_months(mixed(400), months_of(*[40] * 10), [False] * 400, CONFIG)
-    assert sum(each.unusual for each in found) <= 1
+    assert sum(each.beyond_chance for each in found) <= 1
     drift = Drift(bot="b", months=(), held=(), undated=0)
     assert drift.meaning() == "No month has 10 posts, so none can be compared with the whole."
 
@@ -49,7 +49,7 @@ def test_chance_alone_makes_few_posts_look_far_away() -> None:
     few, many = compare_months(mixed(52), months_of(12, 40), [True] * 52, CONFIG)
     assert few.distance and many.distance and few.distance > many.distance
     assert few.chance and many.chance and few.chance[1] > many.chance[1]
-    assert not few.unusual and not many.unusual
+    assert not few.beyond_chance and not many.beyond_chance
 
 
 def test_too_few_posts_of_a_month_are_counted_and_not_compared() -> None:

@@ -3,7 +3,10 @@
 By the posts alone, which needs no model and holds for taught posts too: the Jensen-Shannon distance
 (Lin 1991; see `evaluation.surface`) of a month's character trigrams to those of all months. Few
 posts are further from anything than many, so beside each stands what chance alone would give: the
-distances of as many posts drawn from all months.
+distances of as many posts drawn from all months. One odd month moves the whole away from all
+others, and subjects come and go, so many a month lies beyond chance. One that stands out lies beyond the
+others as well, by Tukey's fence (1977, "Exploratory data analysis", section 2D): its distance less
+what chance gives is above the upper quartile of the months by 1.5 times the quartiles' difference.
 
 By what they cost: bits per byte, on held-out posts only. A bot knows the months that it has learned
 from; what they cost it would tell of its memory, not of the voice.
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,7 @@ from mynah.evaluation.surface import distances
 FEWEST = 10  # posts of a month that is compared
 FEWEST_HELD = 5  # held-out posts of a month that is judged
 _TRIGRAMS = 1_000  # the commonest
+_FEWEST_MONTHS = 5  # from which quartiles mean something
 _PARTS, _CHANCES = 20, 400  # random parts of a month, and of all months
 
 
@@ -38,12 +42,19 @@ class Month:
     distance: float | None = None
     chance: tuple[float, float] | None = None  # 95 % of as many posts of any month
 
+    stands_out: bool = False  # beyond chance, and beyond what is usual among the months
+
     @property
-    def unusual(self) -> bool:
+    def excess(self) -> float | None:
+        """Return how far the posts are beyond what chance explains; below 0, they are not."""
+        if self.distance is None or self.chance is None:
+            return None
+        return self.distance - self.chance[1]
+
+    @property
+    def beyond_chance(self) -> bool:
         """Tell whether the posts are further from the whole than chance explains."""
-        return (
-            self.distance is not None and self.chance is not None and self.distance > self.chance[1]
-        )
+        return self.excess is not None and self.excess > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,16 +88,14 @@ class Drift:
         known = [each for each in self.months if each.distance is not None]
         if not known:
             return f"No month has {FEWEST} posts, so none can be compared with the whole."
-        unusual = [each for each in known if each.unusual]
-        if not unusual:
+        beyond = [each for each in known if each.beyond_chance]
+        if not beyond:
             return f"None of {len(known)} months is further from the whole than chance explains."
-        furthest = max(unusual, key=lambda each: (each.distance or 0) - each.chance[1])  # type: ignore[index]
-        count = f"{len(unusual)} of {len(known)} months"
-        far = "is" if len(unusual) == 1 else "are"
-        return (
-            f"{count} {far} further from the whole than chance explains (one in forty would be), "
-            f"most of all {furthest.month}."
-        )
+        count = f"{len(beyond)} of {len(known)} months"
+        far = f"{count} {'is' if len(beyond) == 1 else 'are'} further from the whole than chance"
+        odd = [each.month for each in known if each.stands_out]
+        told = f"out of all stands {', '.join(odd)}" if odd else "none stands out of the others"
+        return f"{far} explains (it would be one in forty); {told}."
 
     def to_json(self) -> dict[str, Any]:
         """Return what `mynah drift --json` prints, but for the files."""
@@ -108,7 +117,8 @@ def _month_row(each: Month) -> dict[str, Any]:
         "distance": _rounded(each.distance),
         "chance_low": _rounded(low),
         "chance_high": _rounded(high),
-        "unusual": each.unusual if each.distance is not None else None,
+        "beyond_chance": each.beyond_chance if each.distance is not None else None,
+        "stands_out": each.stands_out if each.distance is not None else None,
     }
 
 
@@ -164,7 +174,20 @@ def compare_months(
                 chance=chance,
             )
         )
-    return tuple(made)
+    return _fenced(made)
+
+
+def _fenced(months: Sequence[Month]) -> tuple[Month, ...]:
+    """Return the months, those that stand out marked."""
+    excess = [each.excess for each in months if each.excess is not None]
+    if len(excess) < _FEWEST_MONTHS:
+        return tuple(months)
+    low, high = np.percentile(excess, [25, 75])
+    fence = max(0.0, high + 1.5 * (high - low))
+    return tuple(
+        replace(each, stands_out=each.excess is not None and bool(each.excess > fence))
+        for each in months
+    )
 
 
 def _trigrams(texts: Sequence[str]) -> Any:

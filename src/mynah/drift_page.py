@@ -9,19 +9,25 @@ from mynah.drawing import MARKS, Colours, Drawing, figures_page, png
 from mynah.drift import FEWEST, FEWEST_HELD, Drift, Month
 
 _WIDTH = 7.0  # inches
-_LABELS = 8  # months that are named below a drawing
+_LABELS = 7  # months that are named below a drawing
 _BY_POSTS = "How far each month's posts are from the whole"
 _BY_BITS = "Bits per byte of held-out posts (never learned from), fewer is better"
 _READING = (
     "The distance compares the sequences of three letters in a month's posts with those of all "
     "months: 0 where both are the same, 1 where they share nothing. No model has a part in it. The "
-    "grey bar is where 95 % of as many posts would lie that are drawn from all months; a filled "
-    "point above it is a month in which the author wrote otherwise. It does not say why: a new "
-    "subject counts like a new tone.",
+    "grey bar is where 95 % of as many posts would lie that are drawn from all months. A point "
+    "above it is a month in which the author wrote otherwise than on the whole; one that stands out "
+    "is far from what is usual among the months, too. That does not say why: a new subject counts "
+    "like a new tone.",
     "Most months were taught to the bot, and it would know them whatever the voice does. So bits "
     "per byte are counted on held-out posts alone, the newest of every account, which neither the "
     "bot nor an earlier version shown here has learned from. Whiskers are 95 % intervals.",
 )
+_LOOKS = {
+    "as by chance": {"colour": "bot", "mark": "o"},
+    "beyond chance": {"colour": "bot", "mark": "o"},
+    "stands out": {"colour": "few_shot", "mark": "D"},
+}
 _STYLES = {"bot": ("bot", "o", "-"), "base": ("base", "s", ":")}  # colour, mark, line
 
 
@@ -76,7 +82,7 @@ def month_rows(found: Drift) -> Iterator[tuple[str, ...]]:
             f"{each.held_out:,}",
             "" if each.distance is None else f"{each.distance:.3f}",
             chance,
-            "unusual" if each.unusual else "",
+            "stands out" if each.stands_out else "beyond chance" if each.beyond_chance else "",
         )
 
 
@@ -116,16 +122,16 @@ def _drawings(found: Drift) -> list[Drawing]:
 def _draw_months(axes: Any, months: Sequence[Month], colours: Colours) -> None:
     _shade_held(axes, months, colours)
     known = [each for each in months if each.distance is not None]
-    for label, some in (
-        ("as usual", [each for each in known if not each.unusual]),
-        ("unusual", [each for each in known if each.unusual]),
-    ):
+    for label, look in _LOOKS.items():
+        some = [each for each in known if _look_of(each) == label]
+        if not some:
+            continue
         axes.plot(
             [_place(each.month) for each in some],
             [each.distance for each in some],
-            "o",
-            color=colours["bot"],
-            markerfacecolor=colours["bot"] if label == "unusual" else "none",
+            look["mark"],
+            color=colours[look["colour"]],
+            markerfacecolor=colours["card" if label == "as by chance" else look["colour"]],
             markersize=6,
             label=label,
             zorder=3,
@@ -139,15 +145,21 @@ def _draw_months(axes: Any, months: Sequence[Month], colours: Colours) -> None:
                 alpha=0.35,
                 linewidth=7,
                 solid_capstyle="butt",
-                label="by chance, 95 %" if not at else None,
+                label="chance, 95 %" if not at else None,
                 zorder=2,
             )
     _set_axes(axes, [each.month for each in months], "distance, 0 to 1", colours)
 
 
+def _look_of(month: Month) -> str:
+    if month.stands_out:
+        return "stands out"
+    return "beyond chance" if month.beyond_chance else "as by chance"
+
+
 def _shade_held(axes: Any, months: Sequence[Month], colours: Colours) -> None:
     """Shade the months of which every post is held out; of the others some were taught."""
-    label = "all posts held out"
+    label = "held out"
     for each in months:
         if each.held_out == each.posts:
             at = _place(each.month)
@@ -190,7 +202,7 @@ def _set_axes(axes: Any, months: Sequence[str], label: str, colours: Colours) ->
     axes.set_ylabel(label)
     axes.grid(axis="y", color=colours["line"], linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.legend(
+    legend = axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
         ncols=5,
@@ -199,8 +211,10 @@ def _set_axes(axes: Any, months: Sequence[str], label: str, colours: Colours) ->
         fontsize=9,
         borderpad=0.2,
         handletextpad=0.5,
-        columnspacing=1.4,
+        columnspacing=1.2,
+        handlelength=1.6,
     )
+    legend.set_in_layout(False)  # or it would take its width from the drawing
 
 
 def _place(month: str) -> int:

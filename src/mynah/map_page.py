@@ -71,46 +71,50 @@ def _draw(axes: Any, found: VoiceMap, colours: Colours) -> None:
         axes.plot(
             own[:, 0], own[:, 1], mark, color=colour, markersize=8, label=group_name(found, at)
         )
-        for bot, (x, y) in zip(group.bots, own, strict=True):
-            axes.annotate(
-                found.bots[bot],
-                (x, y),
-                xytext=(0, 9),
-                textcoords="offset points",
-                ha="center",
-            )
+        for bot in group.bots:
+            _draw_name(axes, found, bot)
     _set_frame(axes, found, colours)
+
+
+def _draw_name(axes: Any, found: VoiceMap, bot: int) -> None:
+    """Write a bot's name on the side where its nearest neighbour is not."""
+    away = found.places - found.places[bot]
+    near = sorted(range(len(away)), key=lambda other: float(away[other] @ away[other]))
+    below = len(near) > 1 and away[next(each for each in near if each != bot), 1] > 0
+    axes.annotate(
+        found.bots[bot],
+        found.places[bot],
+        xytext=(0, -9 if below else 9),
+        textcoords="offset points",
+        ha="center",
+        va="top" if below else "bottom",
+    )
 
 
 def _set_frame(axes: Any, found: VoiceMap, colours: Colours) -> None:
     """Show the same length for the same distance both ways, and one length as a scale."""
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
     reach = max(float(abs(found.places).max()), 1e-3) * 1.35
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-reach * _HEIGHT / _WIDTH, reach * _HEIGHT / _WIDTH)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xticks([])
     axes.set_yticks([])
-    scale = 10 ** math.floor(math.log10(reach / 2))
-    axes.axhline(0, color=colours["line"], linewidth=0.6, zorder=0)
-    axes.axvline(0, color=colours["line"], linewidth=0.6, zorder=0)
-    _draw_scale(axes, scale, colours)
+    scale = 10 ** math.floor(math.log10(reach))
+    axes.add_artist(
+        AnchoredSizeBar(
+            axes.transData,
+            scale,
+            f"{scale:g} bits per byte",
+            "lower left",
+            frameon=False,
+            color=colours["muted"],
+            size_vertical=reach / 200,
+        )
+    )
     axes.figure.legend(
         loc="outside lower left", ncols=1, frameon=False, labelcolor=colours["ink"], fontsize=9
-    )
-
-
-def _draw_scale(axes: Any, scale: float, colours: Colours) -> None:
-    low, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
-    start, height = low * 0.95, bottom * 0.93
-    axes.plot([start, start + scale], [height, height], color=colours["muted"], linewidth=2)
-    axes.annotate(
-        f"{scale:g} bits per byte",
-        (start + scale, height),
-        xytext=(5, 0),
-        textcoords="offset points",
-        va="center",
-        color=colours["muted"],
-        fontsize=9,
     )
 
 
