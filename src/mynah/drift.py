@@ -4,9 +4,10 @@ By the posts alone, which needs no model and holds for taught posts too: the Jen
 (Lin 1991; see `evaluation.surface`) of a month's character trigrams to those of all months. Few
 posts are further from anything than many, so beside each stands what chance alone would give: the
 distances of as many posts drawn from all months. One odd month moves the whole away from all
-others, and subjects come and go, so many a month lies beyond chance. One that stands out lies beyond the
-others as well, by Tukey's fence (1977, "Exploratory data analysis", section 2D): its distance less
-what chance gives is above the upper quartile of the months by 1.5 times the quartiles' difference.
+others, and subjects come and go, so many a month lies beyond chance. One that stands out lies
+beyond the others as well, by Tukey's fence (1977, "Exploratory data analysis", chapter 2): its
+distance less what chance gives is above the months' upper quartile by 1.5 times what lies between
+their quartiles.
 
 By what they cost: bits per byte, on held-out posts only. A bot knows the months that it has learned
 from; what they cost it would tell of its memory, not of the voice.

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mynah.drawing import MARKS, Colours, Drawing, figures_page, png
+from mynah.drawing import Colours, Drawing, figures_page, png
 from mynah.drift import FEWEST, FEWEST_HELD, Drift, Month
 
 _WIDTH = 7.0  # inches
 _LABELS = 7  # months that are named below a drawing
-_BY_POSTS = "How far each month's posts are from the whole"
+_BY_POSTS = "How far each month is from the whole; those not shaded were taught, in part or all"
 _BY_BITS = "Bits per byte of held-out posts (never learned from), fewer is better"
 _READING = (
     "The distance compares the sequences of three letters in a month's posts with those of all "
     "months: 0 where both are the same, 1 where they share nothing. No model has a part in it. The "
     "grey bar is where 95 % of as many posts would lie that are drawn from all months. A point "
-    "above it is a month in which the author wrote otherwise than on the whole; one that stands out "
-    "is far from what is usual among the months, too. That does not say why: a new subject counts "
+    "above it is a month in which the author wrote otherwise than on the whole; one that stands "
+    "out is far from what is usual among the months, too. That does not say why: a new subject counts "
     "like a new tone.",
     "Most months were taught to the bot, and it would know them whatever the voice does. So bits "
     "per byte are counted on held-out posts alone, the newest of every account, which neither the "
@@ -29,6 +29,7 @@ _LOOKS = {
     "stands out": {"colour": "few_shot", "mark": "D"},
 }
 _STYLES = {"bot": ("bot", "o", "-"), "base": ("base", "s", ":")}  # colour, mark, line
+_VERSIONS = (("few_shot", "^", "--"), ("markov", "D", "-."))
 
 
 def drift_figure(found: Drift) -> bytes:
@@ -173,7 +174,7 @@ def _draw_held(axes: Any, found: Drift, colours: Colours) -> None:
     names = list(found.held[0].costs)
     months = [each.month for each in found.held]
     for at, name in enumerate(names):
-        colour, mark, line = _STYLES.get(name) or ("few_shot", MARKS[1 + at % 4], "--")
+        colour, mark, line = _STYLES.get(name) or _VERSIONS[at % len(_VERSIONS)]
         places = [_place(month) + 0.08 * (at - (len(names) - 1) / 2) for month in months]
         costs = [each.costs[name] for each in found.held]
         axes.plot(
