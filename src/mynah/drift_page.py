@@ -17,8 +17,8 @@ _READING = (
     "months: 0 where both are the same, 1 where they share nothing. No model has a part in it. The "
     "grey bar is where 95 % of as many posts would lie that are drawn from all months. A point "
     "above it is a month in which the author wrote otherwise than on the whole; one that stands "
-    "out is far from what is usual among the months, too. That does not say why: a new subject counts "
-    "like a new tone.",
+    "out is far from what is usual among the months, too. That does not say why: a new subject "
+    "counts like a new tone.",
     "Most months were taught to the bot, and it would know them whatever the voice does. So bits "
     "per byte are counted on held-out posts alone, the newest of every account, which neither the "
     "bot nor an earlier version shown here has learned from. Whiskers are 95 % intervals.",
