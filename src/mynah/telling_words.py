@@ -14,17 +14,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from mynah import personal_data
+from mynah.evaluation.bootstrap import Numbers
 
 _HIDDEN = re.compile(
     r"\[(?:email|iban|ip|phone)\]|\S*[@＠#＃]\S+|https?:\S+|\b\w[\w-]*(?:\.\w[\w-]+)+"
 )
 _WORD = r"(?<![\w'’])[^\W\d_]{2,}(?:['’][^\W\d_]+)*(?![\w'’])"
 _FEWEST = 3  # posts that a word stands in
-_TELLING = 1.96  # standard deviations that a word's odds lie above those elsewhere
+_TELLING = 1.96  # standard deviations that a word's log-odds lie above those elsewhere
+_TIMES = 3.0  # the odds are this many times those elsewhere: else everybody's small words win
 _PRIOR = 0.01  # posts of prior for each post there is
 
 
@@ -44,18 +47,24 @@ def telling_words(groups: Sequence[Sequence[str]], most: int) -> list[list[str]]
     except ValueError:  # there is no word at all
         return [[] for _ in groups]
     owner = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    inside = np.array([counts[owner == at].sum(axis=0).A1 for at in range(len(groups))])
+    inside = np.array([_sums(counts[owner == at]) for at in range(len(groups))])
     scores, everywhere = _scores(inside), inside.sum(axis=0)
     words = counter.get_feature_names_out()
     return [_best(words, row, everywhere, most) for row in scores]
+
+
+def _sums(counts: Any) -> Numbers:
+    return np.asarray(counts.sum(axis=0), dtype=float).ravel()
 
 
 def _presentable(post: str) -> str:
     return _HIDDEN.sub(" ", personal_data.replace(post)[0])
 
 
-def _scores(inside: np.ndarray) -> np.ndarray:
+def _scores(inside: Numbers) -> Numbers:
     """Return how many standard deviations a word's log-odds in a group lie above the others'.
+
+    Where its odds are not several times theirs, the score is 0.
 
     Args:
         inside: posts that hold a word, [groups, words].
@@ -68,10 +77,12 @@ def _scores(inside: np.ndarray) -> np.ndarray:
     rest_there = every.sum() - total + of_prior - there
     with np.errstate(divide="ignore", invalid="ignore"):  # where all posts are of one word
         odds = np.log(here / rest_here) - np.log(there / rest_there)
-        return np.nan_to_num(odds / np.sqrt(1 / here + 1 / there), posinf=0.0, neginf=0.0)
+        scores = np.nan_to_num(odds / np.sqrt(1 / here + 1 / there), posinf=0.0, neginf=0.0)
+    told: Numbers = np.where(odds > np.log(_TIMES), scores, 0.0)
+    return told
 
 
-def _best(words: np.ndarray, scores: np.ndarray, counts: np.ndarray, most: int) -> list[str]:
+def _best(words: Any, scores: Numbers, counts: Numbers, most: int) -> list[str]:
     order = np.argsort(-scores, kind="stable")
     told = (at for at in order if scores[at] > _TELLING and counts[at] >= _FEWEST)
     return [str(words[at]) for at, _ in zip(told, range(most), strict=False)]
