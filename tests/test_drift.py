@@ -35,7 +35,7 @@ def test_a_month_with_a_new_word_stands_out_and_the_others_do_not() -> None:
     assert [each.stands_out for each in found] == [False] * 9 + [True]
     assert found[9].distance == max(each.distance or 0 for each in found)
     drift = Drift(bot="b", months=found, held=(), undated=0)
-    assert "out of all stands 2023-10" in drift.meaning()
+    assert "; 2023-10 stands out." in drift.meaning()
 
 
 def test_months_of_one_voice_are_not_unusual() -> None:

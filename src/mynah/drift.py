@@ -95,8 +95,9 @@ class Drift:
         count = f"{len(beyond)} of {len(known)} months"
         far = f"{count} {'is' if len(beyond) == 1 else 'are'} further from the whole than chance"
         odd = [each.month for each in known if each.stands_out]
-        told = f"out of all stands {', '.join(odd)}" if odd else "none stands out of the others"
-        return f"{far} explains (it would be one in forty); {told}."
+        stand = "stands" if len(odd) == 1 else "stand"
+        told = f"{', '.join(odd)} {stand} out" if odd else "none stands out"
+        return f"{far} explains (which would be one in forty); {told}."
 
     def to_json(self) -> dict[str, Any]:
         """Return what `mynah drift --json` prints, but for the files."""

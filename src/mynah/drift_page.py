@@ -216,6 +216,7 @@ def _set_axes(axes: Any, months: Sequence[str], label: str, colours: Colours) ->
         handlelength=1.6,
     )
     legend.set_in_layout(False)  # or it would take its width from the drawing
+    axes.set_title(" ", loc="left", pad=10)  # keeps its place above
 
 
 def _place(month: str) -> int:
