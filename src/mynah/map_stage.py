@@ -15,6 +15,7 @@ from mynah.bases import find_bots_base
 from mynah.cleaning import read_cleaned
 from mynah.config import MapConfig
 from mynah.errors import BotError, SettingsError
+from mynah.evaluation.texts import spread
 from mynah.map_page import map_figure, map_text
 from mynah.run_folder import RunFolder, hash_tree, read_json, replacing, write_bytes, write_json
 from mynah.telling_words import telling_words
@@ -22,6 +23,8 @@ from mynah.voice_map import VoiceMap, lay_out
 from mynah.watch import Nobody, Watch
 
 Bits = dict[str, float]  # of posts by their hashes
+
+_SPOKEN = 500  # posts of each bot that name its group, so that no large one speaks for the others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +119,10 @@ def _remembered(file: Path) -> Bits:
 
 
 def _named(found: VoiceMap, folders: Sequence[RunFolder], config: MapConfig) -> VoiceMap:
-    """Return the map with the words of each group, from all posts of its bots."""
-    own = [[post.text for post in read_cleaned(folder.cleaned)] for folder in folders]
+    """Return the map with the words of each group, from the posts of its bots."""
+    own = [
+        spread([post.text for post in read_cleaned(folder.cleaned)], _SPOKEN) for folder in folders
+    ]
     posts = [[text for at in group.bots for text in own[at]] for group in found.groups]
     words = telling_words(posts, config.words)
     groups = zip(found.groups, words, strict=True)
