@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from mynah.drawing import Colours, Drawing, figures_page, png
@@ -10,6 +11,7 @@ from mynah.drift import FEWEST, FEWEST_HELD, Drift, Month
 
 _WIDTH = 7.0  # inches
 _LABELS = 7  # months that are named below a drawing
+_BARS = 240.0  # points that the grey bars of a drawing are wide together
 _BY_POSTS = "How far each month is from the whole; those not shaded were taught, in part or all"
 _BY_BITS = "Bits per byte of held-out posts (never learned from), fewer is better"
 _READING = (
@@ -123,6 +125,7 @@ def _drawings(found: Drift) -> list[Drawing]:
 def _draw_months(axes: Any, months: Sequence[Month], colours: Colours) -> None:
     _shade_held(axes, months, colours)
     known = [each for each in months if each.distance is not None]
+    span = _place(months[-1].month) - _place(months[0].month) + 1
     for label, look in _LOOKS.items():
         some = [each for each in known if _look_of(each) == label]
         if not some:
@@ -144,7 +147,7 @@ def _draw_months(axes: Any, months: Sequence[Month], colours: Colours) -> None:
                 each.chance,
                 color=colours["base"],
                 alpha=0.35,
-                linewidth=7,
+                linewidth=min(7.0, max(1.5, _BARS / span)),
                 solid_capstyle="butt",
                 label="chance, 95 %" if not at else None,
                 zorder=2,
@@ -159,15 +162,20 @@ def _look_of(month: Month) -> str:
 
 
 def _shade_held(axes: Any, months: Sequence[Month], colours: Colours) -> None:
-    """Shade the months of which every post is held out; of the others some were taught."""
-    label = "held out"
-    for each in months:
-        if each.held_out == each.posts:
-            at = _place(each.month)
+    """Shade the times of which every post is held out; of the others some were taught."""
+    label: str | None = "held out"
+    for all_held, run in groupby(months, key=lambda each: each.held_out == each.posts):
+        if all_held:
+            places = [_place(each.month) for each in run]
             axes.axvspan(
-                at - 0.5, at + 0.5, color=colours["person"], alpha=0.12, linewidth=0, label=label
+                places[0] - 0.5,
+                places[-1] + 0.5,
+                color=colours["person"],
+                alpha=0.12,
+                linewidth=0,
+                label=label,
             )
-            label = None  # type: ignore[assignment]
+            label = None
 
 
 def _draw_held(axes: Any, found: Drift, colours: Colours) -> None:
