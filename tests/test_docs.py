@@ -145,6 +145,7 @@ def asked(verb: str, archive: Path, base: Path) -> list[object]:
         # The small archive repeats its sentences: by the usual rules none of its posts is new.
         "quiz": ["ferryclerk", "--pairs", 13, "--copied-words", 99, "--copied-share", 9],
         "who": ["My dream is"],
+        "map": ["--posts", 2],
         "fleet": ["status", "flock.toml"],
         "sweep": ["ferryclerk", "--base", base, "--trials", 1, "--samples", 2, *QUICK[2:]],
         "takedown": ["ferryclerk", "--yes"],
@@ -164,6 +165,8 @@ def test_what_a_verb_prints_has_the_documented_keys(
     assert bot.name == "ferryclerk"
     if verb in ("push", "takedown", "pull"):
         request.getfixturevalue("hub")
+    if verb == "map":
+        request.getfixturevalue("mirror")
     if verb in ("takedown", "pull"):
         assert mynah("push", bot.name).code == 0
     order = f'accounts = ["{small_archive}"]\n[train]\nbase = "{tiny_base}"\n'

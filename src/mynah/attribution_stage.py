@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mynah.attribution import Attribution, Confusion, Likelihood, attribute, confusion
@@ -29,7 +29,7 @@ _LONGEST = 1_000  # tokens of a piece of a text
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Costs:
+class Costs:
     """Bits of texts under a bot, and under its base where that was asked for."""
 
     base: str
@@ -44,13 +44,13 @@ def who_said(folders: Sequence[RunFolder], text: str, *, watch: Watch | None = N
         SettingsError: the text is empty, or no bot is given.
         StageMissing: a bot has not been trained.
     """
-    _check_bots(folders, 1)
+    check_bots(folders, 1)
     said = plain(Post(id="", author="", text=text, source="typed"))  # as all that was learned from
     if not said:
         raise SettingsError(
             "There are no words to judge in that.", hint="Links and the names of a reply are cut."
         )
-    costs = _weigh(folders, [said], True, watch or Nobody())
+    costs = weigh(folders, [[said]] * len(folders), True, watch or Nobody())
     return attribute(
         said,
         [
@@ -71,24 +71,22 @@ def confuse(
         SettingsError: there are fewer than two bots, or they have the same posts.
         StageMissing: a bot has not been trained, or its posts have been cleaned anew since.
     """
-    _check_bots(folders, 2)
-    own = _own_posts([held_out_of_training(folder) for folder in folders])
-    for folder, posts in zip(folders, own, strict=True):
-        if not posts:
-            raise SettingsError(
-                f"Every held-out post of bot '{folder.name}' is one of another bot here as well.",
-                hint="Choose bots of different accounts.",
-            )
-    chosen = [random.Random(f"who {config.seed}").sample(each, len(each)) for each in own]
-    chosen = [each[: config.posts] for each in chosen]
+    check_bots(folders, 2)
+    chosen = choose(folders, config.posts, config.seed)
     authors = [at for at, posts in enumerate(chosen) for _ in posts]
     texts = [post for posts in chosen for post in posts]
-    costs = _weigh(folders, texts, False, watch or Nobody())
+    costs = weigh(folders, [texts] * len(folders), False, watch or Nobody())
     names = [folder.name for folder in folders]
     return confusion(names, authors, [cost.bits for cost in costs])
 
 
-def _check_bots(folders: Sequence[RunFolder], least: int) -> None:
+def check_bots(folders: Sequence[RunFolder], least: int) -> None:
+    """Refuse bots that have not been trained, that are named twice, or that are too few.
+
+    Raises:
+        SettingsError: there are fewer than `least`, or two of a name.
+        StageMissing: one has not been trained.
+    """
     if len({folder.name for folder in folders}) < len(folders):
         raise SettingsError("Two of these bots have the same name.", hint="Name each bot once.")
     if len(folders) < least:
@@ -99,6 +97,24 @@ def _check_bots(folders: Sequence[RunFolder], least: int) -> None:
         )
     for folder in folders:
         folder.require(folder.adapter)
+
+
+def choose(folders: Sequence[RunFolder], most: int, seed: int) -> list[list[str]]:
+    """Return held-out posts of each bot that are its own, at most so many, in random order.
+
+    Raises:
+        SettingsError: a bot has none that no other bot here has.
+        StageMissing: a bot's posts have been cleaned anew since its training.
+    """
+    own = _own_posts([held_out_of_training(folder) for folder in folders])
+    for folder, posts in zip(folders, own, strict=True):
+        if not posts:
+            raise SettingsError(
+                f"Every held-out post of bot '{folder.name}' is one of another bot here as well.",
+                hint="Choose bots of different accounts.",
+            )
+    mixed = [random.Random(f"who {seed}").sample(each, len(each)) for each in own]
+    return [each[:most] for each in mixed]
 
 
 def _own_posts(splits: Sequence[Split]) -> list[list[str]]:
@@ -119,24 +135,49 @@ def _fold(text: str) -> tuple[str, ...]:
     return tuple(words_of(text))
 
 
-def _weigh(
-    folders: Sequence[RunFolder], texts: Sequence[str], bases_too: bool, watch: Watch
-) -> list[_Costs]:
-    """Return what the texts cost each bot, in the order of the bots."""
-    groups: dict[str, list[RunFolder]] = {}
-    for folder in folders:
-        groups.setdefault(find_bots_base(folder).info.sha256, []).append(folder)
-    found: dict[RunFolder, _Costs] = {}
+def weigh(
+    folders: Sequence[RunFolder], texts: Sequence[Sequence[str]], bases_too: bool, watch: Watch
+) -> list[Costs]:
+    """Return what texts cost each bot, in the order of the bots.
+
+    Args:
+        folders: the bots.
+        texts: those of each bot, [bots][texts]; a bot without any is not loaded.
+        bases_too: measure them under the bots' bases as well.
+        watch: looks on.
+    """
+    groups: dict[str, list[int]] = {}
+    for at, folder in enumerate(folders):
+        groups.setdefault(find_bots_base(folder).info.sha256, []).append(at)
+    found: dict[int, Costs] = {}
     with bar(watch, "Asking", len(folders)):
         for group in groups.values():
-            base = load_bots_base(group[0])
-            base_bits = _bits(base, texts) if bases_too else []
-            for folder in group:
-                with playing(base, folder) as bot:
-                    bits = _bits(bot, texts)
-                found[folder] = _Costs(base=base.info.name, bits=bits, base_bits=base_bits)
-                watch.advance(len(found), folder.name)
-    return [found[folder] for folder in folders]
+            for at, costs in _on_one_base(folders, texts, group, bases_too):
+                found[at] = costs
+                watch.advance(len(found), folders[at].name)
+    return [found[at] for at in range(len(folders))]
+
+
+def _on_one_base(
+    folders: Sequence[RunFolder],
+    texts: Sequence[Sequence[str]],
+    group: Sequence[int],
+    bases_too: bool,
+) -> Iterator[tuple[int, Costs]]:
+    """Yield the costs of bots that take turns on one base; it is loaded if there is a text."""
+    asked = [at for at in group if texts[at]]
+    yield from ((at, Costs(base="", bits=[], base_bits=[])) for at in group if at not in asked)
+    if not asked:
+        return
+    base = load_bots_base(folders[asked[0]])
+    known: dict[tuple[str, ...], list[float]] = {}  # bots are often asked the same
+    for at in asked:
+        own = tuple(texts[at])
+        if bases_too and own not in known:
+            known[own] = _bits(base, own)
+        with playing(base, folders[at]) as bot:
+            bits = _bits(bot, own)
+        yield at, Costs(base=base.info.name, bits=bits, base_bits=known.get(own, []))
 
 
 def _bits(bot: Base, texts: Sequence[str]) -> list[float]:

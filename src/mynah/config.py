@@ -184,6 +184,27 @@ class WhoConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MapConfig(Settings):
+    """How bots are put on a map."""
+
+    posts: int = setting(50, "most held-out posts of each bot that all are asked for", least=1)
+    words: int = setting(5, "most words that a group is called by", least=1)
+    output: str | None = setting(
+        None, "folder for map.html and map.png (default: the folder of bots)"
+    )
+    seed: int = setting(0, "random seed", least=0, most=2**32 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftConfig(Settings):
+    """How a voice is followed over months."""
+
+    posts: int = setting(40, "most posts of a month that are looked at", least=10)
+    versions: int = setting(2, "most earlier versions to set beside the bot", least=0)
+    seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RenewalConfig(Settings):
     """How a bot learns on from what is new."""
 
@@ -331,6 +352,8 @@ STAGES: dict[str, type[Any]] = {
     "report": ReportConfig,
     "quiz": QuizConfig,
     "who": WhoConfig,
+    "map": MapConfig,
+    "drift": DriftConfig,
     "update": RenewalConfig,
     "track": TrackingConfig,
     "share": ShareConfig,

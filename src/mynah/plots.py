@@ -17,7 +17,7 @@ from mynah.wording import number
 
 Json = Mapping[str, Any]
 
-_COLOURS = {
+COLOURS = {
     "ink": "#010101",
     "muted": "#020202",
     "line": "#030303",
@@ -71,8 +71,8 @@ def _overview(figures: Mapping[str, Json]) -> Plot | None:
     def draw(axes: Any) -> None:
         for at, figure in enumerate(reversed(shown)):
             _draw_place(axes, at, figure)
-        axes.axvline(0, color=_COLOURS["base"], linewidth=1)
-        axes.axvline(1, color=_COLOURS["person"], linewidth=1)
+        axes.axvline(0, color=COLOURS["base"], linewidth=1)
+        axes.axvline(1, color=COLOURS["person"], linewidth=1)
         axes.set_yticks(range(len(shown)), [figure["label"] for figure in reversed(shown)])
         axes.set_xticks([0, 0.5, 1], ["base", "half-way", "person"])
         axes.set_xlim(*_REACH)
@@ -107,7 +107,7 @@ def _draw_place(axes: Any, at: int, figure: Json) -> None:
     low, high = _REACH
     if figure["interval"]:
         ends = [min(max(_place(figure, end), low), high) for end in figure["interval"]]
-        axes.plot(ends, [at, at], color=_COLOURS["bot"], linewidth=3, alpha=0.4)
+        axes.plot(ends, [at, at], color=COLOURS["bot"], linewidth=3, alpha=0.4)
     values = {"bot": figure["value"], **figure["floors"]}
     for name in ("few_shot", "markov", "bot"):
         if name in values:
@@ -123,12 +123,12 @@ def _bits(figures: Mapping[str, Json]) -> Plot | None:
 
     def draw(axes: Any) -> None:
         for at, (name, value) in enumerate(reversed(values.items())):
-            axes.barh(at, value, height=0.6, color=_COLOURS[name])
+            axes.barh(at, value, height=0.6, color=COLOURS[name])
             axes.text(
-                value / 2, at, f"{value:.2f}", va="center", ha="center", color=_COLOURS["card"]
+                value / 2, at, f"{value:.2f}", va="center", ha="center", color=COLOURS["card"]
             )
         if figure["interval"]:
-            axes.plot(figure["interval"], [0, 0], color=_COLOURS["ink"], linewidth=2)
+            axes.plot(figure["interval"], [0, 0], color=COLOURS["ink"], linewidth=2)
         axes.set_yticks(range(len(values)), [_NAMES[name] for name in reversed(values)])
         axes.set_xlabel("bits per byte, fewer is better")
 
@@ -208,7 +208,7 @@ def _lines(
 
 
 def _mark(name: str) -> dict[str, Any]:
-    colour = _COLOURS["person" if name == "learned" else name]
+    colour = COLOURS["person" if name == "learned" else name]
     hollow = {} if name == "bot" else {"markerfacecolor": "none"}
     return {"color": colour, "marker": _MARKS[name], "linestyle": "", "markersize": 6, **hollow}
 
@@ -224,7 +224,7 @@ def _legend(axes: Any, names: Any) -> None:
     handles = [Line2D([], [], label=_NAMES[name], **_mark(name)) for name in names]
     axes.figure.legend(
         handles=handles, loc="outside upper left", ncols=3, frameon=False,
-        labelcolor=_COLOURS["ink"], borderpad=0, handletextpad=0.3, columnspacing=1.2,
+        labelcolor=COLOURS["ink"], borderpad=0, handletextpad=0.3, columnspacing=1.2,
     )  # fmt: skip
 
 
@@ -234,7 +234,7 @@ def _svg(draw: Callable[[Any], None], height: float) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_style()):
+    with rc_context(style(COLOURS)):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         axes = figure.add_subplot()
         draw(axes)
@@ -242,11 +242,12 @@ def _svg(draw: Callable[[Any], None], height: float) -> str:
             axes.spines[side].set_visible(False)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _for_page(buffer.getvalue())
+    return for_page(buffer.getvalue())
 
 
-def _style() -> Any:
-    ink, line = _COLOURS["ink"], _COLOURS["line"]
+def style(colours: Mapping[str, str]) -> Any:
+    """Return matplotlib's settings for drawings in these colours."""
+    ink, line = colours["ink"], colours["line"]
     return {
         "svg.fonttype": "none",
         "svg.hashsalt": "mynah",
@@ -260,12 +261,12 @@ def _style() -> Any:
     }
 
 
-def _for_page(svg: str) -> str:
+def for_page(svg: str) -> str:
     """Return only the element, in the page's own colours and letters."""
     element = svg[svg.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     element = re.sub(r"""font: ([\d.]+)px [^;"]*""", r"font: \1px system-ui, sans-serif", element)
-    for name, colour in _COLOURS.items():
+    for name, colour in COLOURS.items():
         element = element.replace(colour, f"var(--{name.replace('_', '-')})")
     head = re.sub(r' (width|height)="[\d.]+pt"', "", element[: element.index(">")])
     return f'{head} aria-hidden="true"{element[element.index(">") :]}'

@@ -1,4 +1,4 @@
-"""The screens of the games: "Real or bot?", and who would say this."""
+"""The screens of the games and the maps: "Real or bot?", who would say this, who is near whom."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from mynah.attribution import Attribution, Confusion
+from mynah.drift import Drift
+from mynah.drift_page import MONTH_HEADS, held_rows, month_rows, notes
 from mynah.errors import SettingsError
 from mynah.intervals import wilson
+from mynah.map_page import distance_rows, group_name, stress_words
 from mynah.quiz import Pair, Score, fooled, mark
 from mynah.terminal import out, plain_line
+from mynah.voice_map import VoiceMap
 
+_PAIRS = 15  # pairs of bots that a terminal shows, the nearest
+_MONTHS = 24  # months that a terminal shows, the newest
 _QUESTION = "Which one is real? 1 or 2 (q stops): "
 
 
@@ -110,3 +116,45 @@ def print_confusion(table: Confusion) -> None:
     out().print(shown)
     guessing = f"{100 / len(table.bots):.0f} % is guessing."
     out().print(f"{_counted(table.right, table.posts)} {guessing}")
+
+
+def print_map(found: VoiceMap) -> None:
+    """Show the groups with their words, and how far apart every two bots are."""
+    groups = Table("group", "bots", "called by", box=None, pad_edge=False)
+    for at, group in enumerate(found.groups):
+        names = ", ".join(found.bots[bot] for bot in group.bots)
+        groups.add_row(str(at + 1), Text(names), Text(plain_line(group_name(found, at))))
+    pairs = Table("between", box=None, pad_edge=False)
+    pairs.add_column("bits per byte", justify="right")
+    pairs.add_column("95 %", justify="right")
+    rows = list(distance_rows(found))
+    for names, value, interval in rows[:_PAIRS]:
+        pairs.add_row(Text(names), value, interval)
+    if len(rows) > _PAIRS:
+        pairs.add_row(f"and {len(rows) - _PAIRS:,} pairs further apart", "", "")
+    for shown in (groups, pairs):
+        out().print(shown)
+        out().print()
+    out().print(Text(f"{found.meaning()} {stress_words(found.stress)}"))
+
+
+def print_drift(found: Drift) -> None:
+    """Show the newest months, what their held-out posts cost, and what that means."""
+    rows = list(month_rows(found))
+    if len(rows) > _MONTHS:
+        out().print(f"The newest {_MONTHS} of {len(rows)} months; the page has all.")
+    _print_rows(MONTH_HEADS, rows[-_MONTHS:])
+    if found.held:
+        out().print("\nBits per byte of held-out posts, which none of these has learned from:")
+        _print_rows(*held_rows(found))
+    for sentence in ("", *notes(found), found.meaning()):
+        out().print(Text(sentence))
+
+
+def _print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    shown = Table(box=None, pad_edge=False)
+    for at, name in enumerate(header):
+        shown.add_column(name, justify="right" if at else "left", no_wrap=True)
+    for row in rows:
+        shown.add_row(*row)
+    out().print(shown)

@@ -171,6 +171,20 @@ VERBS = (
         ),
         stages=("who",),
     ),
+    Verb(
+        name="map",
+        help="put bots on a map: who sounds like whom",
+        description="Asks every bot for held-out posts of all the others and draws how far apart "
+        "their voices are, with groups called by their telling words: map.html and map.png. What "
+        "was measured is remembered, so one bot more is quick. The bots have to be of one base.",
+        arguments=(
+            (
+                ("names",),
+                {"nargs": "*", "metavar": "bot", "help": "names of bots (default: all trained)"},
+            ),
+        ),
+        stages=("map",),
+    ),
     Verb(name="card", help="write the model card", arguments=(_BOT,)),
     Verb(
         name="share",
@@ -278,5 +292,14 @@ VERBS = (
             _BOT,
             (("--to",), {"type": int, "metavar": "N", "help": "version (default: the newest)"}),
         ),
+    ),
+    Verb(
+        name="drift",
+        help="show how the voice changes over the months",
+        description="Shows, month by month, how far the posts are from all others, which needs no "
+        "model; and how well the bot, its base and earlier versions know the held-out posts, the "
+        "only ones that they have not learned from: drift.html and drift.png in the bot's folder.",
+        arguments=(_BOT,),
+        stages=("drift",),
     ),
 )

@@ -25,6 +25,11 @@ def versions_of(folder: RunFolder) -> list[int]:
     return sorted(int(name) for name in names if name.isdigit())
 
 
+def version_of(folder: RunFolder, number: int) -> RunFolder:
+    """Return an earlier version as a folder of its own, to be read and never written."""
+    return RunFolder(_place(folder) / f"{number:04}")
+
+
 def keep_version(folder: RunFolder) -> int:
     """Keep a bot as it is now; return the number of the version. The bot's lock has to be held."""
     number = max(versions_of(folder), default=0) + 1

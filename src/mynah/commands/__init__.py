@@ -1,8 +1,9 @@
 """What each verb of the command line does. `verbs` has what each takes."""
 
-from mynah.commands.asking import do_quiz, do_report, do_say, do_who
+from mynah.commands.asking import do_map, do_quiz, do_report, do_say, do_who
 from mynah.commands.keeping import (
     do_dashboard,
+    do_drift,
     do_lineage,
     do_list,
     do_rollback,
@@ -18,6 +19,7 @@ __all__ = [
     "do_card",
     "do_clean",
     "do_dashboard",
+    "do_drift",
     "do_export",
     "do_fetch",
     "do_fleet",
@@ -25,6 +27,7 @@ __all__ = [
     "do_lineage",
     "do_list",
     "do_make",
+    "do_map",
     "do_pull",
     "do_push",
     "do_quiz",

@@ -1,4 +1,4 @@
-"""The verbs that ask a bot, or ask about it: say, report, quiz, who."""
+"""The verbs that ask a bot, or ask about it: say, report, quiz, who, map."""
 
 from __future__ import annotations
 
@@ -117,6 +117,22 @@ def do_who(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dic
         print_attribution(found)
     watch.say("Next: mynah who --table shows how often such an answer is right.")
     return found.to_json()
+
+
+def do_map(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah map`."""
+    from mynah.map_stage import map_bots
+    from mynah.screens import print_map
+
+    watch = watch_of(arguments)
+    folders = [bot_folder(bots, name) for name in arguments.names] or _trained(bots)
+    drawn = map_bots(bots, folders, settings["map"], watch=watch)
+    if not arguments.json:
+        print_map(drawn.map)
+    wrote = f"{drawn.page} shows the map, {drawn.picture.name} is its picture."
+    say_next(watch, wrote, "mynah who --table shows whose posts are taken for whose")
+    files = {"page": str(drawn.page), "picture": str(drawn.picture)}
+    return {**drawn.map.to_json(), "measured": drawn.measured, **files}
 
 
 def _trained(bots: Path) -> list[RunFolder]:

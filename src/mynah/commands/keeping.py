@@ -1,4 +1,4 @@
-"""The verbs for bots that are there: list, lineage, web, dashboard, update, rollback."""
+"""The verbs for bots that are there: list, lineage, web, dashboard, update, rollback, drift."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from mynah.commands.shared import bot_folder, say_next, watch_of
 from mynah.run_folder import RunFolder, bots_in
 from mynah.terminal import print_lineage, print_renewal
+from mynah.watch import Watch
 
 Settings = dict[str, Any]
 
@@ -98,6 +99,7 @@ def do_update(arguments: argparse.Namespace, settings: Settings, bots: Path) -> 
     if not arguments.json and renewal.before and renewal.after:
         print_renewal(renewal)
     if renewal.kept:
+        _draw_anew(folder, watch)
         wrote = f"The new one stays: {renewal.why}. What it was is version {renewal.version}."
         say_next(watch, wrote, f"mynah report {folder.name}, or mynah rollback {folder.name}")
     else:
@@ -114,3 +116,27 @@ def do_rollback(arguments: argparse.Namespace, settings: Settings, bots: Path) -
     wrote = f"'{folder.name}' is version {number} again; what it was is version {kept}."
     say_next(watch_of(arguments), wrote, f"mynah say {folder.name}")
     return {"bot": folder.name, "version": number, "kept": kept}
+
+
+def do_drift(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah drift`."""
+    from mynah.drift_stage import draw_drift
+    from mynah.screens import print_drift
+
+    folder, watch = bot_folder(bots, arguments.bot), watch_of(arguments)
+    drawn = draw_drift(folder, settings["drift"], watch=watch)
+    if not arguments.json:
+        print_drift(drawn.drift)
+    wrote = f"{drawn.page} shows it, {drawn.picture.name} is its picture."
+    say_next(watch, wrote, f"mynah update {folder.name}")
+    return {**drawn.drift.to_json(), "page": str(drawn.page), "picture": str(drawn.picture)}
+
+
+def _draw_anew(folder: RunFolder, watch: Watch) -> None:
+    """Draw the drift of a bot that has learned on, where its posts have months."""
+    from mynah.config import DriftConfig
+    from mynah.drift_stage import draw_drift, has_months
+
+    if has_months(folder):
+        drawn = draw_drift(folder, DriftConfig(), watch=watch)
+        watch.say(f"{drawn.page} shows how the voice has changed over the months.")
