@@ -53,6 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bots", type=int, default=4, help="how many")
     parser.add_argument("--posts", type=int, default=300, help="posts of each")
     parser.add_argument("--effort", default="quick")
+    parser.add_argument("--epochs", type=float, help="instead of as many as the effort takes")
     parser.add_argument("--workers", default="1,2", help="numbers of workers to compare")
     parser.add_argument("--samples", type=int, default=200, help="posts that a report draws")
     parser.add_argument("--only", choices=("planning", "throughput", "loss"))
@@ -158,8 +159,9 @@ def make(
     from mynah.flock_file import read_flock
 
     file = folder / "flock.toml"
+    epochs = f"epochs = {options.epochs}\n" if options.epochs else ""
     file.write_text(
-        f'accounts = ["archives/*"]\n[train]\neffort = "{options.effort}"\n'
+        f'accounts = ["archives/*"]\n[train]\neffort = "{options.effort}"\n{epochs}'
         f"[report]\nsamples = {options.samples}\n",
         encoding="utf-8",
     )
