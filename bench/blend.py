@@ -96,8 +96,8 @@ def rows(
     base = load_bots_base(bots[0])
     yield "base", 0, judged(base, texts)
     own = zip(("of the first alone", "of the second alone", "trained on both"), bots, strict=True)
-    mixed = blends([each.adapter for each in bots[:2]], bots[0], place)
-    for name, folder in (*((name, each.adapter) for name, each in own), *mixed):
+    made_of_two = blends([each.adapter for each in bots[:2]], bots[0], place)
+    for name, folder in (*((name, each.adapter) for name, each in own), *made_of_two):
         load_adapter(base.model, folder)
         yield name, adapter_size(folder)[0], judged(base, texts)
         remove_adapter(base.model)
@@ -133,10 +133,12 @@ def mixed(adapters: Sequence[Path], bot: Any, target: Path, how: Any) -> Path:
 
 def judged(bot: Any, texts: Sequence[Sequence[str]]) -> list[float]:
     """Return bits per byte of each set of texts."""
+    import torch
+
     from mynah.examination import costs_of
     from mynah.loss import bits_per_byte
 
-    return [bits_per_byte(costs_of(bot, own), own) for own in texts]
+    return [bits_per_byte(torch.tensor(costs_of(bot, own)), own) for own in texts]
 
 
 if __name__ == "__main__":
