@@ -60,7 +60,7 @@ def _heard(found: Sequence[Voice], at: int, shares: Numbers, config: ReportConfi
         better="person",
         main=True,
         value=float(shares.mean()) if len(shares) else None,
-        interval=mean_interval(shares, config) if len(shares) else None,
+        interval=mean_interval(list(map(float, shares)), config) if len(shares) else None,
         n=len(shares),
         ceiling=float(told.mean()),
         why="" if len(shares) else "The bot said nothing.",
