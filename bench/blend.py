@@ -1,6 +1,6 @@
 """Two voices in one bot: adapters added up in a moment, against a training on both accounts.
 
-    python bench/blend.py anna.jsonl.gz bela.jsonl.gz
+    python bench/blend.py                                  # two of the sample accounts
     python bench/blend.py anna.jsonl.gz bela.jsonl.gz --folder kept    # goes on where it was ended
 
 One table: bits per byte of each person's held-out posts under the base, each person's own bot,
@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+SAMPLES = Path(__file__).resolve().parents[1] / "examples" / "accounts"
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 STRENGTHS = (1.25, 1.5, 2.0)
 
@@ -34,12 +35,16 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """Return what was typed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("sources", nargs=2, help="JSON lines of posts, two accounts")
+    parser.add_argument("sources", nargs="*", help="JSON lines of posts, two accounts")
     parser.add_argument("--posts", type=int, default=300, help="the newest of each")
     parser.add_argument("--effort", default="quick")
     parser.add_argument("--base", default="smollm2-135m")
     parser.add_argument("--folder", help="where to keep the bots (default: nowhere)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.sources = options.sources or sorted(map(str, SAMPLES.glob("*.jsonl")))[:2]
+    if len(options.sources) != 2:
+        parser.error("two accounts, no more and no fewer")
+    return options
 
 
 def made(options: argparse.Namespace, bots: Path, name: str, sources: Sequence[str]) -> Any:
