@@ -69,7 +69,9 @@ def mix_adapters(
                 mixed.load_adapter(folder, adapter_name=name)
         how: dict[str, Any] = {"combination_type": kind, "svd_rank": rank}
         mixed.add_weighted_adapter(names, list(weights), _NEW, svd_full_matrices=False, **how)
-        _write(peft.get_peft_model_state_dict(mixed, adapter_name=_NEW), target)
+        # Told of no embeddings: else it would ask the Hub whether the base's have grown.
+        alone: dict[str, Any] = {"adapter_name": _NEW, "save_embedding_layers": False}
+        _write(peft.get_peft_model_state_dict(mixed, **alone), target)
     made = mixed.peft_config[_NEW]
     size = {"r": made.r, "lora_alpha": made.lora_alpha}
     ends = {"target_modules": sorted(made.target_modules)}
