@@ -9,7 +9,6 @@ on their own (`linear`) is another thing: it multiplies one bot's B with another
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -60,18 +59,16 @@ def mix_adapters(
     """
     peft = require()
     names = [str(number) for number in range(len(adapters))]
-    with warnings.catch_warnings():  # it finds the base of the second adapter used already
-        warnings.simplefilter("ignore")
-        with fitting(adapters[0]):
-            mixed = peft.PeftModel.from_pretrained(model, adapters[0], adapter_name=names[0])
-        for name, folder in zip(names[1:], adapters[1:], strict=True):
-            with fitting(folder):
-                mixed.load_adapter(folder, adapter_name=name)
-        how: dict[str, Any] = {"combination_type": kind, "svd_rank": rank}
-        mixed.add_weighted_adapter(names, list(weights), _NEW, svd_full_matrices=False, **how)
-        # Told of no embeddings: else it would ask the Hub whether the base's have grown.
-        alone: dict[str, Any] = {"adapter_name": _NEW, "save_embedding_layers": False}
-        _write(peft.get_peft_model_state_dict(mixed, **alone), target)
+    with fitting(adapters[0]):
+        mixed = peft.PeftModel.from_pretrained(model, adapters[0], adapter_name=names[0])
+    for name, folder in zip(names[1:], adapters[1:], strict=True):
+        with fitting(folder):
+            mixed.load_adapter(folder, adapter_name=name)
+    how: dict[str, Any] = {"combination_type": kind, "svd_rank": rank}
+    mixed.add_weighted_adapter(names, list(weights), _NEW, svd_full_matrices=False, **how)
+    # Told of no embeddings: else it would ask the Hub whether the base's have grown.
+    alone: dict[str, Any] = {"adapter_name": _NEW, "save_embedding_layers": False}
+    _write(peft.get_peft_model_state_dict(mixed, **alone), target)
     made = mixed.peft_config[_NEW]
     size = {"r": made.r, "lora_alpha": made.lora_alpha}
     ends = {"target_modules": sorted(made.target_modules)}
