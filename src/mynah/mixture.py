@@ -58,7 +58,8 @@ def mix_adapters(
         BotError: an adapter is not whole, or is another base's.
     """
     peft = require()
-    names = [str(number) for number in range(len(adapters))]
+    # No bare numbers: peft would take those of the layers for them.
+    names = [f"parent_{number}" for number in range(len(adapters))]
     with fitting(adapters[0]):
         mixed = peft.PeftModel.from_pretrained(model, adapters[0], adapter_name=names[0])
     for name, folder in zip(names[1:], adapters[1:], strict=True):
