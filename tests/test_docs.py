@@ -140,6 +140,7 @@ def asked(verb: str, archive: Path, base: Path) -> list[object]:
         "fetch": [archive, "--name", "new"],
         "train": ["ferryclerk", "--base", base, *QUICK],
         "flock": ["train", archive, "--base", base, "--max-post-tokens", 32],
+        "blend": ["ferryclerk", "mirrorclerk"],
         "report": ["ferryclerk", *FEW],
         "say": ["ferryclerk", "My dream is", "-n", 2, "--max-tokens", 16],
         # The small archive repeats its sentences: by the usual rules none of its posts is new.
@@ -171,6 +172,8 @@ def test_what_a_verb_prints_has_the_documented_keys(
         assert mynah("push", bot.name).code == 0
     order = f'accounts = ["{small_archive}"]\n[train]\nbase = "{tiny_base}"\n'
     Path("flock.toml").write_text(order, encoding="utf-8")
+    if verb == "blend":
+        request.getfixturevalue("mirror")
     if verb == "rollback":
         keep_version(bot)
     answer = mynah(verb, *asked(verb, small_archive, tiny_base), "--json")

@@ -12,12 +12,22 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mynah.card_metadata import PROMPT, Json, Relation, dump, front_matter, result_of, voices
+from mynah.card_metadata import (
+    PROMPT,
+    Json,
+    Relation,
+    cleaned_of,
+    dump,
+    front_matter,
+    learned_of,
+    voices,
+)
 from mynah.card_usage import Usage, usage_text
 from mynah.config import GenerationConfig
 from mynah.copying import words_of
 from mynah.dataset import bot_kind, joined_name
 from mynah.markup import Markdown, link, plain, table
+from mynah.parentage import told
 from mynah.records import read_rows
 from mynah.report_file import read_report
 from mynah.run_folder import RunFolder, replacing
@@ -196,7 +206,7 @@ def _who(run: Json) -> Json:
 
 
 def _data(run: Json) -> Json:
-    cleaned = result_of(run, "clean")
+    cleaned = cleaned_of(run)
     return {
         "counts": _counts(cleaned, voices(run)) if cleaned else "",
         "replaced": _replaced(cleaned.get("replaced")),
@@ -258,7 +268,7 @@ def _languages(languages: dict[str, float]) -> str:
 
 def _training(run: Json) -> Json | None:
     stage = run.get("stages", {}).get("train") or {}
-    result = result_of(run, "train")
+    result = learned_of(run)
     if not result:
         return None
     base = result.get("base") or {}
@@ -272,6 +282,7 @@ def _training(run: Json) -> Json | None:
         "base_page": link("the page of the base", url),
         "duration": duration(stage.get("seconds")),
         "flock": _flock(result.get("flock"), run["name"]),
+        "parents": _parents(result.get("parents")),
         "settings": _settings({**(stage.get("config") or {}), **result}),
     }
 
@@ -282,6 +293,11 @@ def _flock(row: Json | None, own: str) -> Json | None:
         return None
     voices = ", ".join(f"@{plain(handle)}" for handle in row["accounts"])
     return {"name": plain(row["name"]), "voices": voices, "itself": row["name"] == own}
+
+
+def _parents(rows: Sequence[Json] | None) -> str:
+    """Return which bots a blend was made of, each with its share; nothing where it was trained."""
+    return told({plain(row["name"]): row["weight"] for row in rows}) if rows else ""
 
 
 def _versions(run: Json) -> dict[str, str]:
@@ -376,7 +392,7 @@ def _lineage(run: Json) -> str:
         if verb != "card"  # it would tell of itself
         for name, value in (stage.get("inputs") or {}).items()
     }
-    base = result_of(run, "train").get("base") or {}
+    base = learned_of(run).get("base") or {}
     if base.get("sha256"):
         hashes["base"] = base["sha256"]
     listed = ", ".join(f"{name} {str(value)[:12]}" for name, value in hashes.items())

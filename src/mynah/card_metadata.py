@@ -35,8 +35,8 @@ def front_matter(
     library: str | None = None,
 ) -> Json:
     """Return what the Hub reads of the card; what is not known is left out."""
-    base = result_of(run, "train").get("base") or {}
-    found = result_of(run, "clean").get("languages") or {}
+    base = learned_of(run).get("base") or {}
+    found = cleaned_of(run).get("languages") or {}
     fields = {
         "language": spoken(found),
         **_license(base.get("license")),
@@ -82,11 +82,21 @@ def result_of(run: Json, stage: str) -> Json:
     return (run.get("stages", {}).get(stage) or {}).get("result") or {}
 
 
+def learned_of(run: Json) -> Json:
+    """Return what the stage found that made the weights: a training, or a blend of bots."""
+    return result_of(run, "train") or result_of(run, "blend")
+
+
+def cleaned_of(run: Json) -> Json:
+    """Return what became of the posts; of a blend, of those of all its bots."""
+    return result_of(run, "clean") or result_of(run, "blend").get("clean") or {}
+
+
 def voices(run: Json) -> list[Json]:
     """Return the accounts by handle, with those that are only known from their posts."""
     listed = list(run.get("accounts") or [])
     known = {account["handle"].lower() for account in listed}
-    authors = result_of(run, "clean").get("by_author") or {}
+    authors = cleaned_of(run).get("by_author") or {}
     listed += [{"handle": author} for author in authors if author.lower() not in known]
     listed.sort(key=lambda account: account["handle"].lower())
     return listed or [{"handle": run["name"]}]

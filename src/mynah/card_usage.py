@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mynah.bases import EMBEDDED, SEPARATOR
-from mynah.card_metadata import PROMPT, Json, result_of
+from mynah.card_metadata import PROMPT, Json, learned_of
 from mynah.config import GenerationConfig
 from mynah.markup import Markdown, plain
 from mynah.templating import template
@@ -35,7 +35,7 @@ class Usage:
 
 def usage_text(usage: Usage, run: Json) -> Markdown:
     """Return how to use a bot in a format, with lines that run as they are."""
-    name, trained = plain(run["name"]), result_of(run, "train")
+    name, trained = plain(run["name"]), learned_of(run)
     base = trained.get("base") or {}
     known_as = plain(base.get("hub_id") or base.get("name") or "the base")
     rank = trained.get("rank") or 0

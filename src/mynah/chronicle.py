@@ -12,9 +12,10 @@ from mynah.run_folder import RunFolder
 from mynah.tracking import Kind, Run, Thing, Tracker
 
 EVERY = 5  # steps between two losses
+_MAKERS = ("train", "blend")
 
 Record = Mapping[str, Any]
-_GROUND = ("fetch", "clean", "train")  # what other stages stand on, in order
+_GROUND = ("fetch", "clean", "train", "blend")  # what other stages stand on, in order
 
 
 def begin(tracker: Tracker, folder: RunFolder, stage: str, record: Record) -> None:
@@ -62,7 +63,7 @@ def _used(folder: RunFolder, stage: str, record: Record) -> Iterator[Thing]:
     """Yield what a stage was made of; what has been made anew since is not it."""
     things = (*_thing(folder, "posts"), *_thing(folder, "dataset"), *_thing(folder, "bot"))
     yield from (each for each in things if record["inputs"].get(each.path.name) == each.sha256)
-    if stage == "train":
+    if stage in _MAKERS:
         yield from _base(record)
 
 
@@ -71,13 +72,19 @@ def _thing(folder: RunFolder, kind: Kind, **notes: Any) -> Iterator[Thing]:
     path, stage = {
         "posts": (folder.posts, "fetch"),
         "dataset": (folder.cleaned, "clean"),
-        "bot": (folder.adapter, "train"),
+        "bot": (folder.adapter, _maker(folder)),
         "report": (folder.report, "report"),
     }[kind]
     outputs = folder.read_run()["stages"].get(stage, {}).get("outputs", {})
     if path.name in outputs and path.exists():
         hashed = outputs[path.name]
         yield Thing(name=folder.name, kind=kind, sha256=hashed, path=path, notes=notes)
+
+
+def _maker(folder: RunFolder) -> str:
+    """Return the stage that made a bot's weights."""
+    stages = folder.read_run()["stages"]
+    return next((stage for stage in _MAKERS if stage in stages), "train")
 
 
 def _base(record: Record) -> Iterator[Thing]:
@@ -108,6 +115,13 @@ def _tell_bot(tracker: Tracker, folder: RunFolder, result: Record) -> None:
     seeds = {key: result[key] for key in ("seed", "data_seed")}
     base = {key: result["base"][key] for key in ("name", "sha256")}
     for thing in _thing(folder, "bot", **seeds, base=base, recipe=result["recipe"]):
+        tracker.made(thing)
+
+
+def _tell_blend(tracker: Tracker, folder: RunFolder, result: Record) -> None:
+    tracker.log({f"weight/{row['name']}": row["weight"] for row in result["parents"]})
+    base = {key: result["base"][key] for key in ("name", "sha256")}
+    for thing in _thing(folder, "bot", parents=result["parents"], base=base):
         tracker.made(thing)
 
 
@@ -157,6 +171,7 @@ _TELLERS: dict[str, Callable[[Tracker, RunFolder, Record], None]] = {
     "fetch": _tell_posts,
     "clean": _tell_dataset,
     "train": _tell_bot,
+    "blend": _tell_blend,
     "report": _tell_report,
     "say": _tell_samples,
 }

@@ -215,6 +215,18 @@ class RenewalConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlendConfig(Settings):
+    """How finished bots become one."""
+
+    weights: tuple[float, ...] | None = setting(
+        None, "share of each bot, as 0.7,0.3 (default: equal shares)"
+    )
+    rank: int | None = setting(
+        None, "cut the blend to an adapter of this rank (default: nothing is cut)", least=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrackingConfig(Settings):
     """Who keeps a record of the runs."""
 
@@ -355,6 +367,7 @@ STAGES: dict[str, type[Any]] = {
     "map": MapConfig,
     "drift": DriftConfig,
     "update": RenewalConfig,
+    "blend": BlendConfig,
     "track": TrackingConfig,
     "share": ShareConfig,
     "export": ExportConfig,

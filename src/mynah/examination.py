@@ -43,7 +43,7 @@ class Exam:
 
     def put_before(self, base: Base) -> Marks:
         """Return what a model makes of it."""
-        both = _costs(base, [*self.held_out, *self.others])
+        both = costs_of(base, [*self.held_out, *self.others])
         pairs = [_ids(base, pair) for pair in (*self.learned, *self.unseen)]
         done = completed(base.model, pairs, base.separator, _BUDGET)
         cut, end = len(self.held_out), len(self.learned)
@@ -64,7 +64,8 @@ def set_exam(
     )
 
 
-def _costs(base: Base, texts: Sequence[str]) -> list[float]:
+def costs_of(base: Base, texts: Sequence[str]) -> list[float]:
+    """Return what texts cost a model, in nats."""
     rows = encode(base.tokenizer, list(texts), base.separator, min(_LONGEST, base.context - 1))
     nats: list[float] = post_nats(base.model, rows, base.separator, _BUDGET).tolist()
     return nats

@@ -45,7 +45,7 @@ def export_adapter(folder: RunFolder, target: Path) -> Path:
 
 def _tokenizer(folder: RunFolder) -> Any:
     find_bots_base(folder)
-    name = folder.stage_record("train")["config"]["base"]
+    name = folder.learned()["config"]["base"]
     tokenizer = load_tokenizer(locate_base(name)[0])
     settle_tokenizer(tokenizer, separator_id(tokenizer, name))
     return tokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mynah.card_metadata import Json, result_of, spoken
+from mynah.card_metadata import Json, cleaned_of, learned_of, spoken
 from mynah.card_usage import Usage
 from mynah.config import GenerationConfig
 from mynah.export_folder import exporting
@@ -80,9 +80,9 @@ def _describe(writer: Any, run: Json) -> None:
     writer.add_tags(["mynah", "machine-generated", "text-generation"])
     writer.add_bool("mynah.machine_generated", True)
     writer.add_string("mynah.digital_source_type", SOURCE_TYPE)
-    if languages := spoken(result_of(run, "clean").get("languages") or {}):
+    if languages := spoken(cleaned_of(run).get("languages") or {}):
         writer.add_languages(languages)
-    _name_base(writer, result_of(run, "train").get("base") or {})
+    _name_base(writer, learned_of(run).get("base") or {})
     _add_sampling(writer)
 
 
@@ -113,7 +113,7 @@ def modelfile(run: Json, usage: Usage, *, context: int) -> str:
         usage: the file, and what ends a post.
         context: tokens that the bot reads at once.
     """
-    base = result_of(run, "train").get("base") or {}
+    base = learned_of(run).get("base") or {}
     return plain_text("Modelfile").render(
         file=usage.file,
         separator=usage.separator,

@@ -22,12 +22,15 @@ from mynah.evaluation.findings import PARTS, Findings, assemble
 from mynah.evaluation.likelihood import Costs
 from mynah.evaluation.markov import chain_texts
 from mynah.evaluation.texts import Texts, spread
+from mynah.evaluation.voices import Voice
 from mynah.examination import costs_once_shown, set_exam, states_of
 from mynah.generation import Engine, generate, unguarded
+from mynah.hearing import check_parents, hear
 from mynah.held_out import split_of_training
 from mynah.model import Base
 from mynah.others import other_posts
 from mynah.page import write_report
+from mynah.parentage import parents_of
 from mynah.prompted import Prompted, fitting
 from mynah.records import Generation, read_posts, read_rows
 from mynah.report_file import read_quiz
@@ -52,6 +55,7 @@ _PARTS = {
     **{name: (2.0, f"comparing: {name}") for name in PARTS},
 }
 _MAUVE = {"mauve": (12.0, "MAUVE")}
+_VOICES = {"voices": (12.0, "whose its posts are")}
 
 
 def report_bot(
@@ -80,7 +84,11 @@ def report_bot(
     embed = load_style_model(config.style_model) if config.style_model else None
     if generation.engine == "llama":
         open_engine(folder, "llama", Nobody())
-    clock = Clock(watch, _PARTS | (_MAUVE if config.mauve else {}))
+    blend = bool(parents_of(folder))
+    if blend:
+        check_parents(folder)
+    wanted = (_MAUVE if config.mauve else {}) | (_VOICES if blend else {})
+    clock = Clock(watch, _PARTS | wanted)
     case = _Case(
         folder=folder, parts=parts, config=config, generation=generation, watch=watch, clock=clock
     )
@@ -151,6 +159,7 @@ def _find_out(case: _Case) -> Findings:
         originals=_originals(case.folder),
         quiz=read_quiz(case.folder),
         states=_states(case, texts) if config.mauve else None,
+        voices=_voices(case, said) if parents_of(case.folder) else (),
     )
 
 
@@ -223,6 +232,11 @@ def _person_repeats(case: _Case) -> float | None:
 def _originals(folder: RunFolder) -> Iterator[str]:
     if folder.posts.exists():
         yield from (post.text for post in read_posts(folder.posts))
+
+
+def _voices(case: _Case, said: Sequence[str]) -> list[Voice]:
+    with case.clock.part("voices") as moved:
+        return hear(case.folder, [text for text in said if text.strip()], case.config, moved)
 
 
 def _states(case: _Case, texts: Texts) -> dict[str, Any]:

@@ -3,6 +3,8 @@
     source files ─► posts.jsonl ─► cleaned.jsonl ─► adapter/ ─► report.json, samples.jsonl ─► card
                                          base ──────┘   └─► exports
 
+    a blend:  its bots' posts and adapters ─► posts.jsonl, cleaned.jsonl, adapter/, parents/ ─► …
+
 run.json holds the SHA-256 of all that a stage read and wrote. A link is broken where a file is not
 what its stage wrote, or where a stage was made of another file than is there now.
 """
@@ -17,6 +19,7 @@ from typing import Any, Literal
 from mynah.bases import weights_here
 from mynah.config import FetchConfig, build
 from mynah.errors import BotError, SourceError
+from mynah.parentage import command, parents_of
 from mynah.run_folder import RunFolder, hash_tree
 from mynah.sources import rehash
 
@@ -42,7 +45,7 @@ class Link:
     """One file or folder of the chain, as recorded and as found."""
 
     name: str
-    stage: str  # the verb that makes it; "source" and "base" come from outside
+    stage: str  # the verb that makes it; "source", "parent" and "base" come from outside
     status: Status
     sha256: str | None  # as recorded
     why: str = ""  # what is wrong, in a few words
@@ -52,9 +55,9 @@ class Link:
     def broken(self) -> bool:
         """Tell whether the chain ends here.
 
-        A source or an export that was put away is no break: the bot itself holds together.
+        A source, a parent or an export that was put away is no break: the bot holds together.
         """
-        away = self.stage.startswith(("source", _AWAY))
+        away = self.stage.startswith(("source", "parent", _AWAY))
         return self.status in ("changed", "stale") or (self.status == "missing" and not away)
 
 
@@ -78,6 +81,7 @@ def check_lineage(folder: RunFolder) -> list[Link]:
 def _links(folder: RunFolder, stages: Mapping[str, Record]) -> Iterator[Link]:
     yield from _sources(folder, stages.get("fetch", {}))
     wrote = _writers(stages)
+    yield from _parents(folder, stages.get("blend", {}))
     for stage, record in stages.items():
         if "base" in record["result"]:
             yield _base(folder, record)
@@ -131,6 +135,25 @@ def _sources(folder: RunFolder, record: Record) -> Iterator[Link]:
         )
 
 
+def _parents(folder: RunFolder, record: Record) -> Iterator[Link]:
+    """Yield the bots of a blend, each where it was: one trained anew since is not in the blend."""
+    for parent, place in zip(parents_of(folder), record.get("folders") or (), strict=True):
+        adapter = RunFolder(Path(place)).adapter
+        status: Status = "missing"
+        if adapter.exists():
+            status = "ok" if hash_tree(adapter) == parent.adapter else "stale"
+        why = {"missing": "not where it was; the blend keeps what it took of it"}
+        why["stale"] = "trained anew since; the blend holds what it was"
+        yield Link(
+            name=parent.name,
+            stage="parent",
+            status=status,
+            sha256=parent.adapter,
+            why=why.get(status, ""),
+            fix=command(folder) if status == "stale" else "",
+        )
+
+
 def _base(folder: RunFolder, record: Record) -> Link:
     info = record["result"]["base"]
     path = weights_here(record["config"]["base"])
@@ -175,6 +198,8 @@ def _unrecorded(folder: RunFolder, name: str, stage: str) -> Link:
 def _again(folder: RunFolder, stage: str) -> str:
     verb, _, form = stage.partition("-")
     wanted = f" --format {form}" if form else ""
+    if verb == "blend":
+        return command(folder)
     return _anew(folder) if stage == "fetch" else f"mynah {verb} {folder.name}{wanted}"
 
 

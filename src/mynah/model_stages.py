@@ -26,6 +26,7 @@ from mynah.held_out import read_split
 from mynah.learner import Learner, fit
 from mynah.lora import adapter_size, add_adapter, copy_adapter, save_adapter
 from mynah.model import Base, load_base, quiet_transformers
+from mynah.parentage import refuse_blend
 from mynah.plan import Machine, Plan, make_plan
 from mynah.replicas import ALONE, Replicas, find_replicas
 from mynah.run_folder import (
@@ -64,6 +65,7 @@ def train_bot(
     """
     watch, tracker = watch or Nobody(), tracker or NullTracker()
     folder.require(folder.cleaned)
+    refuse_blend(folder, "train")
     replicas = find_replicas()
     if not replicas.first:
         return _follow(folder, config, dataset, resume, replicas)
@@ -105,6 +107,7 @@ def estimate_training(
         TooFewPosts: there is too little to learn from.
     """
     folder.require(folder.cleaned)
+    refuse_blend(folder, "train")
     base = load_base(config.base)
     check_enough(folder, base.info.languages, watch=watch)
     ready = prepare(base, read_split(folder, dataset), config, dataset, folder)

@@ -156,10 +156,11 @@ class RunFolder:
         """Return the record that says which base the weights belong to.
 
         Raises:
-            StageMissing: the bot has neither been trained nor pulled.
+            StageMissing: the bot has neither been trained nor blended nor pulled.
         """
-        pulled: dict[str, Any] | None = self.read_run()["stages"].get("pull")
-        return pulled or self.stage_record("train")
+        stages = self.read_run()["stages"]
+        elsewhere: dict[str, Any] | None = stages.get("pull") or stages.get("blend")
+        return elsewhere or self.stage_record("train")
 
     def read_run(self) -> dict[str, Any]:
         """Return run.json, or an empty lineage before the first stage."""

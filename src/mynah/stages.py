@@ -25,6 +25,7 @@ from mynah.cleaning import Cleaned, clean, cleaned_to_json, dropped_to_json
 from mynah.config import CleaningConfig, FetchConfig
 from mynah.dataset import enough, joined_name
 from mynah.errors import BotExists
+from mynah.parentage import refuse_blend
 from mynah.records import Account, Post, post_to_json, read_posts
 from mynah.run_folder import RunFolder, hash_tree, open_bot, write_rows
 from mynah.sources import Fetched, Trip, lasting, read_all
@@ -183,6 +184,7 @@ def clean_posts(
 ) -> Cleaned:
     """Decide on every post of posts.jsonl; write cleaned.jsonl and dropped.jsonl."""
     watch = watch or Nobody()
+    refuse_blend(folder, "clean")
     posts = folder.require(folder.posts)
     accounts = [Account(**row) for row in folder.read_run()["accounts"]]
     with stage(folder, "clean", config, [posts], tracker=tracker) as made:

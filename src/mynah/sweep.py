@@ -14,6 +14,7 @@ from mynah.errors import FleetError, SettingsError
 from mynah.held_out import read_split
 from mynah.lending import PackedBase, borrowing, memory_for, pack_base
 from mynah.model import Base, load_base
+from mynah.parentage import refuse_blend
 from mynah.ray_tasks import cluster, resources
 from mynah.run_folder import RunFolder, replacing
 from mynah.search import Search, Trial, load_optuna, with_settings
@@ -75,6 +76,7 @@ def sweep_bot(
         SettingsError: no post is left to judge by, or another recipe is wanted.
     """
     watch = watch or Nobody()
+    refuse_blend(folder, "sweep")
     load_optuna()
     if training.recipe != "mynah" or training.flock:
         raise SettingsError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from mynah.config import FetchConfig
 from mynah.errors import BotBusy, EmptySource, SettingsError
+from mynah.parentage import refuse_blend
 from mynah.records import Post, post_to_json
 from mynah.run_folder import RunFolder, hash_tree, write_rows
 from mynah.sources import Fetched, Known, Trip, lasting, read_all, remote_of
@@ -38,6 +39,7 @@ def update_posts(
     """
     watch = watch or Nobody()
     posts = folder.require(folder.posts)
+    refuse_blend(folder, "update")
     record, before = folder.stage_record("fetch"), hash_tree(posts)
     asked, known = list(sources) or _remotes(folder, record), known_posts(posts)
     named = ("update", folder.name, *asked)
@@ -101,6 +103,7 @@ def named_bot(names: Sequence[str]) -> str:
 
 def saved_settings(folder: RunFolder) -> dict[str, dict[str, Any]]:
     """Return the settings that a bot was fetched with, but for a word, which is given each time."""
+    refuse_blend(folder, "update")
     saved = dict(folder.stage_record("fetch")["config"])
     saved.pop("i_have_the_right_to", None)
     return {"fetch": saved}

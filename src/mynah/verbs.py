@@ -130,6 +130,19 @@ VERBS = (
         ),
     ),
     Verb(
+        name="blend",
+        help="make one bot of several finished ones, without training",
+        description="Add up what finished bots of one base have learned, each with its weight. It "
+        "takes seconds and leaves them as they are; the report then shows how much of each voice "
+        "is heard. For a blend that is trained on several accounts see mynah make.",
+        arguments=(
+            (("names",), {"nargs": "+", "metavar": "bot", "help": "finished bots, two or more"}),
+            (("--name",), {"help": "name of the blend (default: the bots' names)"}),
+            _REPLACE,
+        ),
+        stages=("blend",),
+    ),
+    Verb(
         name="report",
         help="judge the bot: what it learned, what it copies, who can tell",
         arguments=(_BOT,),

@@ -11,11 +11,12 @@ from mynah.commands.keeping import (
     do_web,
 )
 from mynah.commands.leaving import do_card, do_export, do_pull, do_push, do_share, do_takedown
-from mynah.commands.making import do_clean, do_fetch, do_flock, do_make, do_train
+from mynah.commands.making import do_blend, do_clean, do_fetch, do_flock, do_make, do_train
 from mynah.commands.many import do_fleet, do_sweep
 from mynah.commands.serving import do_serve
 
 __all__ = [
+    "do_blend",
     "do_card",
     "do_clean",
     "do_dashboard",

@@ -1,4 +1,4 @@
-"""The verbs that make a bot: make, fetch, clean, train, flock."""
+"""The verbs that make a bot: make, fetch, clean, train, flock, blend."""
 
 from __future__ import annotations
 
@@ -172,6 +172,32 @@ def do_flock(arguments: argparse.Namespace, settings: Settings, bots: Path) -> d
     wrote = f"{folder.adapter}/: learned from {len(handles)} accounts, {result['posts']:,} posts."
     say_next(watch, wrote, f"mynah make <archive> --flock {folder.name}")
     return {"bot": folder.name, "accounts": handles, **_without_losses(result)}
+
+
+def do_blend(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
+    """Carry out `mynah blend`."""
+    from mynah.blending import blend_bots
+    from mynah.parentage import parents_of, told
+
+    watch = watch_of(arguments)
+    folder = blend_bots(
+        bots,
+        [bot_folder(bots, name) for name in arguments.names],
+        settings["blend"],
+        name=arguments.name,
+        replace=arguments.replace,
+        watch=watch,
+    )
+    result = folder.learned()["result"]
+    weights = {each.name: each.weight for each in parents_of(folder)}
+    wrote = f"{folder.root}/ holds the blend: {told(weights)}."
+    say_next(watch, wrote, f"mynah report {folder.name} shows how much of each voice is heard")
+    return {
+        "bot": folder.name,
+        "folder": str(folder.root),
+        "parents": [{"bot": name, "weight": round(each, 6)} for name, each in weights.items()],
+        **{key: result[key] for key in ("rank", "posts", "held_out")},
+    }
 
 
 def _without_losses(result: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@
     extraction       posts known by heart
     diversity        distinct-n, self-BLEU, repeats
     leaks            personal data
+    voices           of a blend of finished bots: how much of each is heard
     markov           the floor that needs no model
 
 `figure` is what all of them return, `texts` what they compare, `bootstrap` how sure they are;

@@ -24,6 +24,7 @@ from mynah.evaluation.style import Embed, style
 from mynah.evaluation.surface import surface
 from mynah.evaluation.texts import Texts
 from mynah.evaluation.verdict import judge
+from mynah.evaluation.voices import Voice, voices
 from mynah.records import Generation
 
 Part = Callable[[str], AbstractContextManager[Any]]
@@ -46,6 +47,7 @@ class Findings:
     quiz: Mapping[str, Any] | None = None
     states: Mapping[str, Numbers] | None = None  # for MAUVE, where wanted
     embed: Embed | None = None  # style embedding, where wanted
+    voices: Sequence[Voice] = ()  # of a blend of finished bots
 
 
 def assemble(
@@ -82,6 +84,7 @@ def assemble(
         made["copying"] = (*copied, extraction(found.completed))
     with part("diversity"):
         made["diversity"] = diversity(texts, found.person_repeats)
+    made["voices"] = voices(found.voices, config)
     with part("leaks"):
         made["leaks"] = (leaks(texts, found.originals),)
     by_name = {figure.name: figure for figures in made.values() for figure in figures}

@@ -45,6 +45,14 @@ _ABOUT = {
     ),
 }
 SECTIONS = tuple(_ABOUT)
+_SPECIAL = {
+    "voices": (
+        "How much of each voice is heard",
+        "Whose the blend's posts are, as the bots that it was made of say: the mean chance of each "
+        "one. Under Person stands the same of that person's own new posts: what can be told at "
+        "all. Below, what the blend gains on each person's new posts, and what their own bot does.",
+    ),
+}  # sections that only some bots have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +96,8 @@ class VoiceReport:
 
 def sections(figures: Mapping[str, Sequence[Figure]]) -> tuple[Section, ...]:
     """Return figures under their headings."""
+    known = {**_ABOUT, **{name: about for name, about in _SPECIAL.items() if figures.get(name)}}
     return tuple(
         Section(name=name, title=title, about=about, figures=tuple(figures.get(name, ())))
-        for name, (title, about) in _ABOUT.items()
+        for name, (title, about) in known.items()
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mynah.evaluation.figure import Figure
+from mynah.evaluation.voices import HEARD
 
 _SELF = 0.5  # share of repetitions from which on a person repeats themselves most of the time
 _LITTLE, _MUCH = 10.0, 25.0  # per cent of gain
@@ -41,6 +42,7 @@ def judge(figures: Mapping[str, Figure], person_repeats: float | None) -> str:
         _told(figures),
         _asked(figures),
         _weak(figures),
+        _heard(figures),
     )
     return " ".join(sentence for sentence in said if sentence)
 
@@ -102,6 +104,17 @@ def _asked(figures: Mapping[str, Figure]) -> str:
     if human is None or human.value is None:
         return ""
     return f"People tell them apart in {human.value:.2f} of {human.n} pairs."
+
+
+def _heard(figures: Mapping[str, Figure]) -> str:
+    """Say of a blend whose voices its posts have."""
+    found = {
+        name.removeprefix(HEARD): figure.value
+        for name, figure in figures.items()
+        if name.startswith(HEARD) and figure.value is not None
+    }
+    told = ", ".join(f"{100 * share:.0f} % {name}" for name, share in found.items())
+    return f"Its bots hear in its posts: {told}." if told else ""
 
 
 def _weak(figures: Mapping[str, Figure]) -> str:
