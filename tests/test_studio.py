@@ -106,7 +106,7 @@ def test_three_steps_from_an_archive_to_posts(
 ) -> None:
     """All of the story: bring, train, stop, reload, go on, talk, look at the report, take along."""
     with (
-        studio(tmp_path / "bots", tiny_base, "--epochs", 30) as url,
+        studio(tmp_path / "bots", tiny_base, "--epochs", 10) as url,
         visit(browser, url, viewport={"width": 1000, "height": 800}) as page,
     ):
         drop(page, small_archive)
