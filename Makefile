@@ -28,7 +28,7 @@ demo: $(VENV)/.base $(BUILD)/archives
 	$(BIN)/mynah make $(BUILD)/archives/skerrylight.zip --bots $(BOTS) --replace
 
 test: $(VENV)/.dev $(VENV)/.base
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,14 +1,14 @@
 """Many bots at once: how many an hour, how large each is, and what planning ten thousand takes.
 
     python bench/fleet.py                                  # all, on the sample accounts
-    python bench/fleet.py --bots 30 --lose accounts/*.jsonl.gz
+    python bench/fleet.py --only loss --bots 30 --samples 20 accounts/*.jsonl.gz
     python bench/fleet.py --only planning
 
 `throughput` makes the same bots with one worker and with two. Wall time is what a person waits for;
 efficiency is by processor time (bots a processor-second with two workers over that with one), so
 that other work on the machine does not count. `planning` lets the driver of a fleet begin and note
-tasks that only wait, from 10 to 10,000 of them, and reads the most memory it held. `--lose` makes
-the bots once more on a cluster of three machines that are processes here, and takes one away.
+tasks that only wait, from 10 to 10,000 of them, and reads the most memory it held. `loss` makes
+the bots on a cluster of three machines that are processes here, and takes one away.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ def main() -> None:
         return
     if options.only in (None, "planning"):
         show_planning()
-    if options.only in (None, "throughput"):
-        with tempfile.TemporaryDirectory() as folder:
-            show_throughput(options, Path(folder))
+    for part, show in (("throughput", show_throughput), ("loss", show_loss)):
+        if options.only in (None, part):
+            with tempfile.TemporaryDirectory() as folder:
+                show(options, Path(folder))
 
 
 def arguments() -> argparse.Namespace:
@@ -53,8 +54,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--posts", type=int, default=300, help="posts of each")
     parser.add_argument("--effort", default="quick")
     parser.add_argument("--workers", default="1,2", help="numbers of workers to compare")
-    parser.add_argument("--lose", action="store_true", help="and lose a machine on the way")
-    parser.add_argument("--only", choices=("planning", "throughput"))
+    parser.add_argument("--samples", type=int, default=200, help="posts that a report draws")
+    parser.add_argument("--only", choices=("planning", "throughput", "loss"))
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -116,8 +117,6 @@ def show_throughput(options: argparse.Namespace, folder: Path) -> None:
             flush=True,
         )
     show_size(made)
-    if options.lose:
-        show_loss(options, folder)
 
 
 def write_archives(options: argparse.Namespace, target: Path) -> int:
@@ -160,7 +159,9 @@ def make(
 
     file = folder / "flock.toml"
     file.write_text(
-        f'accounts = ["archives/*"]\n[train]\neffort = "{options.effort}"\n', encoding="utf-8"
+        f'accounts = ["archives/*"]\n[train]\neffort = "{options.effort}"\n'
+        f"[report]\nsamples = {options.samples}\n",
+        encoding="utf-8",
     )
     start = time.monotonic()
     tally = make_fleet(folder / name, read_flock(file), FleetConfig(**config))
@@ -183,6 +184,7 @@ def show_loss(options: argparse.Namespace, folder: Path) -> None:
     load_ray()
     from ray.cluster_utils import Cluster
 
+    archives = write_archives(options, folder / "archives")
     share = (os.cpu_count() or 1) / 3
     size = {"num_cpus": 1, "memory": 4e9, "object_store_memory": 500e6}
     machines = Cluster(initialize_head=True, head_node_args=size | {"include_dashboard": False})
@@ -194,8 +196,9 @@ def show_loss(options: argparse.Namespace, folder: Path) -> None:
     notes = list((folder / "lost").glob("*/fleet.json"))
     made = [row["bot"] for row in rows if row["status"] == "made"]
     print(
-        f"\nThree machines of {share:.2f} processors each, one lost: {len(rows)} bots, {len(made)} "
-        f"made, {len(set(made))} different, {len(notes)} on the shelf, {seconds:.0f} s."
+        f"\nThree machines of {share:.2f} processors each, one lost: {archives} bots ordered, "
+        f"{len(made)} made, {len(set(made))} different, {len(rows) - len(made)} failed, "
+        f"{len(notes)} on the shelf, {seconds:.0f} s."
     )
     machines.shutdown()
 

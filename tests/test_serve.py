@@ -48,6 +48,7 @@ def running(bots: Path, **settings: Any) -> Iterator[tuple[httpx.Client, Service
         thread.start()
         url = f"http://127.0.0.1:{port.getsockname()[1]}"
         try:
+            until(lambda: server.started)
             with httpx.Client(base_url=url, timeout=300) as client:
                 yield client, service
         finally:
