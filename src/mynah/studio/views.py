@@ -55,18 +55,18 @@ class Curve:
         return f"Loss from step {self.first} to {self.last}: {lines}."
 
 
-def curve_of(losses: Points, held_out: Points = ()) -> Curve | None:
+def curve_of(losses: Points, unseen: Points = ()) -> Curve | None:
     """Return the curves of losses by step; None while there are too few."""
     if len(losses) < 2:
         return None
-    both = [*losses, *held_out]
+    both = [*losses, *unseen]
     steps, values = [step for step, _ in both], [loss for _, loss in both]
     scale = (min(steps), max(steps), min(values), max(values))
     return Curve(
         first=scale[0],
         last=scale[1],
         learned=_line("learned posts", losses, scale),
-        held_out=_line("held-out posts", held_out, scale) if held_out else None,
+        held_out=_line("held-out posts", unseen, scale) if unseen else None,
     )
 
 
