@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Quiet twice: errors only.
 INSTALL := $(BIN)/python -m pip install --quiet --quiet
 
-.PHONY: help demo test check docs bench bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fleet bench-fuzz clean
+.PHONY: help demo test check docs bench bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fleet bench-studio bench-fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -62,6 +62,10 @@ bench-export: bench/export.py $(VENV)/.dev $(VENV)/.base
 
 # Four bots of the samples, with one worker and with two; Ray comes with the tests' needs.
 bench-fleet: bench/fleet.py $(VENV)/.dev $(VENV)/.base
+	$(BIN)/python $<
+
+# First paint and idle memory of the page; needs a Chromium, and gradio, which comes with the tests'.
+bench-studio: bench/studio.py $(VENV)/.dev
 	$(BIN)/python $<
 
 # Not among the benchmarks: it takes half an hour, and what it prints is no speed.

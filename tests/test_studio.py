@@ -122,6 +122,13 @@ def test_three_steps_from_an_archive_to_posts(
         picture(page, "2-estimate")
         page.click("#start")
         page.wait_for_selector(".m-curve")
+        page.wait_for_selector(".m-running .m-unseen")
+        unseen = page.get_attribute(".m-unseen", "points")
+        page.wait_for_function(  # the held-out curve moves while the job runs
+            "before => document.querySelector('.m-running .m-unseen')?.getAttribute('points')"
+            " !== before",
+            arg=unseen,
+        )
         picture(page, "3-training")
         page.click("#stop")
         page.wait_for_selector(".m-stopped")

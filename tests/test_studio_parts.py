@@ -103,8 +103,12 @@ def test_what_strangers_wrote_is_escaped_everywhere() -> None:
 def test_a_curve_has_its_ends_in_words() -> None:
     assert curve_of([(1, 3.0)]) is None
     curve = curve_of([(1, 3.0), (6, 2.0), (11, 1.5)])
-    assert curve and curve.words == "The loss went from 3.00 to 1.50 in 11 steps."
-    assert curve.points.split()[0] == "0.0,6.0" and curve.points.split()[-1] == "600.0,174.0"
+    assert curve and curve.held_out is None
+    assert curve.words == "Loss from step 1 to 11: learned posts from 3.00 to 1.50."
+    places = curve.learned.points.split()
+    assert places[0] == "0.0,6.0" and places[-1] == "600.0,174.0"
+    both = curve_of([(1, 3.0), (11, 1.5)], [(1, 3.5), (11, 2.5)])
+    assert both and both.held_out and both.held_out.points == "0.0,6.0 600.0,90.0"
 
 
 def test_a_job_remembers_how_far_it_is(tmp_path: Path) -> None:
@@ -113,12 +117,13 @@ def test_a_job_remembers_how_far_it_is(tmp_path: Path) -> None:
     watch.say("Hello.")
     watch.say("Hello.")
     watch.learned(1, 3.0)
-    watch.learned(6, 2.0)
-    watch.learned(1, 2.5)  # a training that went on from an older state
+    watch.learned(6, 2.0, 2.2)
+    watch.learned(1, 2.5, 2.7)  # a training that went on from an older state
     watch.finish("train")
     status = job.status()
     assert (status.state, status.sentences) == ("running", ("Hello.",))
     assert (status.losses, status.finished) == (((1, 2.5),), ("train",))
+    assert status.held_out == ((1, 2.7),)
     assert last_job(tmp_path, "train", "oak") == job and not last_job(tmp_path, "push", "oak")
 
 
@@ -145,7 +150,7 @@ def test_jobs_of_a_kind_wait_for_each_other_and_end_with_a_sentence(
 def test_a_worker_that_was_killed_is_noticed(bots: Path, bot: RunFolder) -> None:
     foreman = Foreman(bots / ".studio")
     job = foreman.order("export", bot.name, ANNA, {"export": {"format": "adapter"}})
-    while job.id not in foreman._workers:
+    while job.id not in foreman._workers:  # it says that it runs a moment before it does
         time.sleep(0.01)
     foreman._workers[job.id].kill()
     status = ended(job)

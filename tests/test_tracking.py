@@ -212,6 +212,7 @@ def test_making_a_bot_is_told_from_the_posts_to_what_it_says(
     assert train.values("loss") == pytest.approx(
         [losses[n - 1] for n in train.steps("loss")], abs=1e-4
     )
+    assert 0 < train.values("held_out_loss")[-1] < 10 and train.steps("held_out_loss")[0] == 1
     assert train.config["learning_rate"] == 0.01 and train.config["rank"] == 8
     assert train.config["base"] == tiny_base.name  # and not where it lies
     assert set(train.config["versions"]) >= {"mynah", "python", "torch", "transformers"}

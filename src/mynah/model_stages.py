@@ -28,6 +28,7 @@ from mynah.lora import adapter_size, add_adapter, copy_adapter, save_adapter
 from mynah.model import Base, load_base, quiet_transformers
 from mynah.parentage import refuse_blend
 from mynah.plan import Machine, Plan, make_plan
+from mynah.rehearsal import Rehearsal
 from mynah.replicas import ALONE, Replicas, find_replicas
 from mynah.run_folder import (
     RunFolder,
@@ -84,7 +85,8 @@ def train_bot(
         used = {**asdict(config), **plan.to_json(), "base": _lasting_name(config.base)}
         made["config"] = {**used, "dataset": asdict(dataset)}
         begin(tracker, folder, "train", {**made, "versions": versions()})
-        with _bar(watch, tracker, len(lessons.steps)) as on_step:
+        rehearsal = _rehearsal(base, ready, parts, dataset)
+        with _bar(watch, tracker, len(lessons.steps), rehearsal) as on_step:
             course = _teach(base, ready, keep, replicas, on_step)
         _save_weights(base, folder.adapter, plan)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
@@ -310,8 +312,16 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
     )
 
 
+def _rehearsal(base: Base, ready: Prepared, parts: Split, dataset: DatasetConfig) -> Rehearsal:
+    texts = [example.text for example in parts.held_out]
+    longest = min(dataset.max_post_tokens, base.context - 1)
+    return Rehearsal(base, ready.learner.body, texts, longest)
+
+
 @contextmanager
-def _bar(watch: Watch, tracker: Tracker, steps: int) -> Iterator[Any]:
+def _bar(watch: Watch, tracker: Tracker, steps: int, rehearsal: Rehearsal) -> Iterator[Any]:
+    kept = not isinstance(tracker, NullTracker)  # else nobody sees the held-out curve
+
     def on_step(progress: Progress) -> None:
         seconds = max(progress.seconds, 1e-9)
         rate = progress.posts / seconds
@@ -319,6 +329,9 @@ def _bar(watch: Watch, tracker: Tracker, steps: int) -> Iterator[Any]:
         if progress.step % EVERY == 0 or progress.step in (1, steps):
             speed = {"posts_per_second": rate, "tokens_per_second": progress.tokens / seconds}
             figures = {"loss": progress.loss, "learning_rate": progress.rate, **speed}
+            last = progress.step == steps
+            if kept and (loss := rehearsal.look(seconds, anyway=last)) is not None:
+                figures["held_out_loss"] = loss
             tracker.log(figures, progress.step)
 
     with bar(watch, "Training", steps):

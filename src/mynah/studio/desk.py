@@ -203,7 +203,7 @@ class Studio:
         if job := self._job("train", session, bot):
             status = job.status()
             before = self.foreman.before(job) if status.state == "waiting" else 0
-            curve = curve_of(status.losses)
+            curve = curve_of(status.losses, status.held_out)
             talks = "report" in status.finished
             return view("progress", status=status, before=before, curve=curve, talks=talks)
         if job := self._job("estimate", session, bot):

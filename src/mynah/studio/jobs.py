@@ -36,6 +36,7 @@ class Status:
     note: str = ""  # beside the bar
     sentences: tuple[str, ...] = ()
     losses: tuple[tuple[int, float], ...] = ()  # step, nats a token
+    held_out: tuple[tuple[int, float], ...] = ()  # likewise, of posts that are not learned from
     finished: tuple[str, ...] = ()  # parts that need not be done again
     error: str = ""
     hint: str = ""
@@ -79,7 +80,8 @@ class Job:
     def status(self) -> Status:
         """Return how far it is."""
         row = read_json(self.root / "status.json")
-        row["losses"] = tuple((int(step), float(loss)) for step, loss in row["losses"])
+        for name in ("losses", "held_out"):
+            row[name] = tuple((int(step), float(loss)) for step, loss in row.get(name, ()))
         return Status(**row | {name: tuple(row[name]) for name in ("sentences", "finished")})
 
     def keep(self, status: Status) -> None:

@@ -10,6 +10,8 @@ from mynah.studio.jobs import Job
 from mynah.tracking import NullTracker, Run, Thing, Tracker
 from mynah.tracking.tracker import Cell
 
+Points = tuple[tuple[int, float], ...]
+
 _PAUSE = 0.3  # seconds between two writings: a page asks once a second
 
 
@@ -44,10 +46,11 @@ class JobWatch:
         """Leave the bar until the next one begins."""
         self._write()
 
-    def learned(self, step: int, loss: float) -> None:
-        """Keep a loss; a step that is repeated after a resumption counts once."""
-        before = tuple(each for each in self.status.losses if each[0] < step)
-        self.status = replace(self.status, losses=(*before, (step, round(loss, 4))))
+    def learned(self, step: int, loss: float, held_out: float | None = None) -> None:
+        """Keep losses; a step that is repeated after a resumption counts once."""
+        losses = _with(self.status.losses, step, loss)
+        unseen = _with(self.status.held_out, step, held_out)
+        self.status = replace(self.status, losses=losses, held_out=unseen)
 
     def finish(self, part: str) -> None:
         """Keep that a part need not be done again."""
@@ -57,6 +60,11 @@ class JobWatch:
     def _write(self) -> None:
         self._last = time.monotonic()
         self.job.keep(self.status)
+
+
+def _with(points: Points, step: int, loss: float | None) -> Points:
+    before = tuple(each for each in points if each[0] < step)
+    return before if loss is None else (*before, (step, round(loss, 4)))
 
 
 class CurveTracker:
@@ -75,9 +83,9 @@ class CurveTracker:
         self._inner.begin(run)
 
     def log(self, figures: Mapping[str, float], step: int | None = None) -> None:
-        """Show a loss that was just had, and pass all on."""
+        """Show losses that were just had, and pass all on."""
         if step is not None and "learning_rate" in figures:
-            self._watch.learned(step, figures["loss"])
+            self._watch.learned(step, figures["loss"], figures.get("held_out_loss"))
         self._inner.log(figures, step)
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
