@@ -108,7 +108,8 @@ class _Lender:
     def __init__(self, ray: Any, config: FleetConfig) -> None:
         self._ray, self._config = ray, config
         self._stored: dict[str, tuple[PackedBase, Any]] = {}
-        self._task = ray.remote(make_one)
+        # A process a bot: one that makes several keeps some 400 MB more after each.
+        self._task = ray.remote(max_calls=1)(make_one)
 
     def begin(self, job: _Job, shelf: Shelf) -> Any:
         """Begin to make a bot; return the reference to its note."""

@@ -23,7 +23,7 @@ _MODEST: dict[str, Any] = {
     "x_disable_meta": True,
     "x_disable_stats": True,
     "x_save_requirements": False,
-    "init_timeout": 30.0,
+    "init_timeout": 90.0,
     "finish_timeout": 120.0,  # a server that is gone must not hold up the work for ever
     "finish_timeout_raises": True,
 }
