@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -84,9 +85,20 @@ def _by_wandb(bots: Path, bot: str) -> dict[str, KeptRun]:
     runs: dict[str, KeptRun] = defaultdict(KeptRun)
     for file in sorted(bots.glob(".wandb/wandb/*run-*/*.wandb")):
         name = file.stem.removeprefix("run-")
-        for record in _records(file.read_bytes()):
+        for record in _all_records(file):
             _note(runs[name], record, file.parent)
     return {name: run for name, run in runs.items() if run.config and name.startswith(f"{bot}-")}
+
+
+def _all_records(file: Path) -> list[Any]:
+    """Return a run's records once its end is among them: W&B's process writes on for a moment."""
+    ends = time.monotonic() + 10.0
+    while True:
+        records = list(_records(file.read_bytes()))
+        over = any(each.WhichOneof("record_type") == "exit" for each in records)
+        if over or time.monotonic() > ends:
+            return records
+        time.sleep(0.05)
 
 
 def _records(data: bytes) -> Iterator[Any]:
@@ -100,6 +112,8 @@ def _records(data: bytes) -> Iterator[Any]:
             at += left
             continue
         size, kind = struct.unpack_from("<HB", data, at + 4)
+        if at + 7 + size > len(data):
+            return  # still being written
         piece += data[at + 7 : at + 7 + size]
         at += 7 + size
         if kind in (1, 4):  # whole, or the last piece
