@@ -27,8 +27,12 @@ def plain_text(name: str) -> jinja2.Template:
 
 @cache
 def page(name: str) -> jinja2.Template:
-    """Return an HTML template, which escapes all that it inserts unless it is marked as HTML."""
-    return jinja2.Environment(autoescape=True).from_string(resource(name))
+    """Return an HTML template, which escapes all that it inserts unless it is marked as HTML.
+
+    What it includes is looked for beside it.
+    """
+    loader = jinja2.FunctionLoader(resource)
+    return jinja2.Environment(loader=loader, autoescape=True).get_template(name)
 
 
 def resource(name: str) -> str:
