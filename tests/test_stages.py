@@ -182,7 +182,7 @@ def test_training_announces_what_it_will_cost_before_it_starts(
     train_bot(bot, recipe.train, recipe.dataset, watch=listener)
     words = " ".join(listener.said)
     assert "Base tiny-llama on cpu in" in words and "LoRA of rank" in words
-    assert "the posts 1 times" in words and "learning rate 0.01, seed 0." in words
+    assert "the posts once, 35 steps" in words and "learning rate 0.01, seed 0." in words
     assert "Estimate:" in words and "GB of memory" in words
     assert listener.bars[0].startswith("begin Loading the base")
     assert listener.bars[1] == "end" and listener.bars[2].startswith("begin Finding out how fast")

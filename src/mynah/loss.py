@@ -91,7 +91,13 @@ def training_loss(
 
 
 @torch.no_grad()
-def post_nats(model: Any, rows: Sequence[Sequence[int]], filler: int, budget: int) -> Tensor:
+def post_nats(
+    model: Any,
+    rows: Sequence[Sequence[int]],
+    filler: int,
+    budget: int,
+    body: Body | None = None,
+) -> Tensor:
     """Return -log p of each post in nats, fp32 [posts].
 
     Args:
@@ -99,8 +105,9 @@ def post_nats(model: Any, rows: Sequence[Sequence[int]], filler: int, budget: in
         rows: token ids, each opening and ending with the separator.
         filler: id to pad with.
         budget: padded tokens that go through the model at once.
+        body: what computes its hidden states, if not in the model's own precision.
     """
-    body = body_of(model, int8=False)
+    body = body or body_of(model, int8=False)
     order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
     nats = torch.zeros(len(rows), dtype=torch.float32)
     for group in groups(order, rows, budget):

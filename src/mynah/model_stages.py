@@ -302,8 +302,9 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
     watch.say(
         f"Base {base.info.name} on {base.device.name} in {dtype} ({base.device.reason}); {kind}."
     )
+    often = "once" if plan.epochs == 1 else f"{plan.epochs:.3g} times"
     watch.say(
-        f"Effort {plan.effort}: the posts {plan.epochs:.3g} times, {len(lessons.steps)} steps of "
+        f"Effort {plan.effort}: the posts {often}, {len(lessons.steps)} steps of "
         f"{plan.batch_tokens} tokens, learning rate {plan.learning_rate:g}, seed {plan.seed}."
     )
     watch.say(

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import torch
-
 from mynah.curriculum import encode
 from mynah.fast_llama import Body
-from mynah.loss import groups, pad, row_nats
+from mynah.loss import post_nats
 from mynah.model import Base
 
 _POSTS = 32  # enough to see which way it goes; the voice report asks all of them
@@ -40,19 +38,11 @@ class Rehearsal:
         if not self._rows or (self._spent > _SHARE * seconds and not anyway):
             return None
         start = time.monotonic()
-        loss = self._loss()
-        self._spent += time.monotonic() - start
-        return loss
-
-    @torch.no_grad()
-    def _loss(self) -> float:
-        model, nats = self._base.model, 0.0
+        model, separator = self._base.model, self._base.separator
         learning = model.training
         model.eval()  # no dropout
-        order = sorted(range(len(self._rows)), key=lambda at: len(self._rows[at]))
-        for group in groups(order, self._rows, _BUDGET):
-            ids, targets = pad([self._rows[at] for at in group], self._base.separator)
-            hidden = self._body(ids.to(model.device))
-            nats += float(row_nats(model, hidden, targets.to(model.device)).sum())
+        nats = post_nats(model, self._rows, separator, _BUDGET, self._body)
         model.train(learning)
-        return nats / sum(len(row) - 1 for row in self._rows)
+        loss = float(nats.sum()) / sum(len(row) - 1 for row in self._rows)
+        self._spent += time.monotonic() - start
+        return loss
