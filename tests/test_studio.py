@@ -196,6 +196,18 @@ def test_one_session_does_not_see_the_posts_of_another(
         assert "There is a bot 'mineonly' already." in other.inner_text("#news")
 
 
+def test_who_clicks_before_the_page_is_answered_stays_there(browser: Any, address: str) -> None:
+    with visit(browser, address) as page:
+        asked = re.compile("/gradio_api/run/")
+        page.route(asked, lambda route: None)
+        with page.expect_request(asked):
+            page.reload()
+        tab(page, "Bots")
+        page.unroute(asked)  # what was held goes on its way
+        page.wait_for_selector(".m-bot")
+        assert page.get_by_role("tab", name="Bots").get_attribute("aria-selected") == "true"
+
+
 def test_names_and_posts_are_shown_and_not_obeyed(
     browser: Any, address: str, tmp_path: Path
 ) -> None:

@@ -182,12 +182,12 @@ class _Page:
     # Answers, each a value for every output.
 
     def _arrive(self, request: gr.Request) -> tuple[Any, Any]:
-        """Find again what this browser had before it."""
+        """Find again what this browser had before it; nobody is moved without a training to see."""
         session = session_of(request)
         bot = self.studio.chosen(session)
-        status = self.studio.training(session, bot)
-        tab = "train" if status and not status.ended else "bring"
-        return gr.update(choices=self.studio.bots(session), value=bot), gr.Tabs(selected=tab)
+        there = self.studio.training(session, bot) is not None
+        tabs = gr.Tabs(selected="train") if there else gr.skip()
+        return gr.update(choices=self.studio.bots(session), value=bot), tabs
 
     def _show(self, bot: str | None, request: gr.Request) -> list[Any]:
         session = session_of(request)
