@@ -135,7 +135,7 @@ class _Page:
             self.gguf = gr.Button("Make a GGUF file", elem_id="gguf")
             self.check = gr.Button("Dry run of publishing", elem_id="check")
             self.publish = gr.Button("Publish on Hugging Face", elem_id="publish")
-        self.public = gr.Checkbox(label="Publish for everybody to see, not for me alone", elem_id="public")
+        self.public = gr.Checkbox(label="Publish it for everybody to see", elem_id="public")
 
     # What happens.
 
@@ -154,6 +154,7 @@ class _Page:
             asked(self._read, wish, [self.news, self.bot, self.files], **_WORK).then(
                 self._show, self.bot, every, **_QUIET
             )
+        self.tabs.select(None, None, self.news, js="() => ''", **_QUIET)  # it was of another step
         self.next.click(lambda: gr.Tabs(selected="train"), None, self.tabs, **_QUIET)
         wanted = [self.bot, self.effort, self.consent, *self.weights]
         self.start.click(self._begin, wanted, [self.news, *moving], **_QUIET)
