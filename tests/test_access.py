@@ -183,7 +183,6 @@ def test_a_keyboard_is_enough(browser: Any, address: str, tmp_path: Path) -> Non
         walk(page, "#read")
         page.keyboard.press("Enter")
         page.locator("#counts", has_text="@keysonly").wait_for()
-        walk(page, "summary")
         walk(page, "#next")
         page.keyboard.press("Enter")
         at_tab(page, "2 · Train")
@@ -210,10 +209,15 @@ def test_a_keyboard_is_enough(browser: Any, address: str, tmp_path: Path) -> Non
         walk(page, "iframe")
         walk(page, "#play")
         page.keyboard.press("Enter")
-        page.wait_for_selector(".m-quiz h3")
-        walk(page, "[data-answer]")
-        page.keyboard.press("Space")
-        page.locator(".m-quiz h3", has_text="Pair 2").wait_for()
+        page.wait_for_selector(".m-quiz h3, #news .m-error")
+        if page.locator("[data-answer]").count():  # so small a bot may say nothing alike
+            before = page.inner_text(".m-quiz")
+            walk(page, "[data-answer]")
+            page.keyboard.press("Space")
+            page.wait_for_function(
+                "before => document.querySelector('.m-quiz').innerText !== before", arg=before
+            )
+            assert page.evaluate("document.activeElement.matches('[data-answer], #play')")
 
 
 def test_what_somebody_unfolds_stays_so_while_a_bot_learns(
@@ -229,7 +233,7 @@ def test_what_somebody_unfolds_stays_so_while_a_bot_learns(
         page.locator("#progress summary").click()
         before = page.inner_html("#progress")
         page.wait_for_function(
-            "before => document.querySelector('#progress').innerHTML.length !== before.length",
+            "before => document.querySelector('#progress').innerHTML !== before",
             arg=before,
         )
         assert page.locator("#progress details[open]").count() == 1

@@ -229,7 +229,7 @@ def test_nobody_else_shows_a_space_in_a_frame(browser: Any, fronts: dict[str, in
 def test_away_from_the_hub_the_app_is_for_this_machine_alone(tmp_path: Path) -> None:
     httpx = pytest.importorskip("httpx2")
     with space(tmp_path / "bots") as port:
-        page = httpx.get(f"http://127.0.0.1:{port}/")
+        page = httpx.get(f"http://127.0.0.1:{port}/", timeout=PATIENCE / 1e3)
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
         assert "SameSite=Lax" in page.headers["set-cookie"]
         foreign = {"Host": NAME}

@@ -12,7 +12,7 @@ import pytest
 
 import tiny
 from mynah.run_folder import RunFolder
-from visiting import drop, picture, studio, tab, visit
+from visiting import PATIENCE, drop, picture, studio, tab, visit
 
 pytest.importorskip("gradio", reason="the extra mynah[web] is not installed")
 
@@ -72,7 +72,7 @@ def test_three_steps_from_an_archive_to_posts(
         picture(page, "5-talk")
         page.locator("[data-preview]").first.click()
         page.wait_for_selector("#preview img")
-        assert page.evaluate("document.querySelector('#preview img').naturalWidth") == 1200
+        page.wait_for_function("document.querySelector('#preview img').naturalWidth === 1200")
         picture(page, "5-preview")
         tab(page, "Compare")
         page.click("#compare")
@@ -175,7 +175,7 @@ def test_the_quiz_keeps_its_score(browser: Any, address: str, made: Path) -> Non
 
 def test_the_guard_lets_nobody_else_in(address: str, made: Path) -> None:
     httpx = pytest.importorskip("httpx2")
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, timeout=PATIENCE / 1e3) as client:
         page = client.get("/")
         rules = page.headers["content-security-policy"]
         nonce = re.search(r"'nonce-([^']+)'", rules)
@@ -195,7 +195,9 @@ def test_the_guard_lets_nobody_else_in(address: str, made: Path) -> None:
         tab = {"session_hash": "abcdefgh"}
         with client.stream("GET", "/gradio_api/heartbeat/abcdefgh"):
             stranger = {"Cookie": f"mynah_session={'x' * 40}"}
-            answer = httpx.get(f"{address}gradio_api/queue/data", params=tab, headers=stranger)
+            answer = httpx.get(
+                f"{address}gradio_api/queue/data", params=tab, headers=stranger, timeout=60
+            )
             assert answer.status_code == 403
 
 
@@ -217,7 +219,8 @@ def test_others_come_in_with_a_password_only(tmp_path: Path, tiny_base: Path) ->
     secret = {"MYNAH_PASSWORD": "correct horse"}
     with studio(tmp_path / "bots", tiny_base, "--host", "0.0.0.0", **secret) as url:
         here = url.replace("0.0.0.0", "127.0.0.1")
-        assert httpx.get(here).status_code == 401
-        assert httpx.get(here, auth=("me", "wrong")).status_code == 401
-        assert httpx.get(here, auth=("me", "correct horse")).status_code == 200
-        assert httpx.get(f"{here}studio.css").status_code == 401
+        with httpx.Client(base_url=here, timeout=PATIENCE / 1e3) as client:
+            assert client.get("/").status_code == 401
+            assert client.get("/", auth=("me", "wrong")).status_code == 401
+            assert client.get("/", auth=("me", "correct horse")).status_code == 200
+            assert client.get("/studio.css").status_code == 401

@@ -28,7 +28,7 @@ def studio(bots: Path, base: Path, *words: object, **environment: str) -> Iterat
             yield json.loads(process.stdout.readline())["url"]
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE / 1e3)
 
 
 @contextlib.contextmanager
