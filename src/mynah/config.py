@@ -201,6 +201,7 @@ class DriftConfig(Settings):
 
     posts: int = setting(40, "most posts of a month that are looked at", least=10)
     versions: int = setting(2, "most earlier versions to set beside the bot", least=0)
+    voices: int = setting(6, "most accounts that are followed, those with most posts", least=1)
     seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)
 
 

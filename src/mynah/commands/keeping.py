@@ -121,15 +121,17 @@ def do_rollback(arguments: argparse.Namespace, settings: Settings, bots: Path) -
 def do_drift(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
     """Carry out `mynah drift`."""
     from mynah.drift_stage import draw_drift
-    from mynah.screens import print_drift
+    from mynah.parentage import parents_of
+    from mynah.screens import print_drifts
 
     folder, watch = bot_folder(bots, arguments.bot), watch_of(arguments)
     drawn = draw_drift(folder, settings["drift"], watch=watch)
     if not arguments.json:
-        print_drift(drawn.drift)
+        print_drifts(drawn.drifts, drawn.left_out)
     wrote = f"{drawn.page} shows it, {drawn.picture.name} is its picture."
-    say_next(watch, wrote, f"mynah update {folder.name}")
-    return {**drawn.drift.to_json(), "page": str(drawn.page), "picture": str(drawn.picture)}
+    verb = "report" if parents_of(folder) else "update"  # a blend does not learn on
+    say_next(watch, wrote, f"mynah {verb} {folder.name}")
+    return drawn.to_json()
 
 
 def _draw_anew(folder: RunFolder, watch: Watch) -> None:
