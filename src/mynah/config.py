@@ -192,6 +192,9 @@ class MapConfig(Settings):
     output: str | None = setting(
         None, "folder for map.html and map.png (default: the folder of bots)"
     )
+    keep_days: float = setting(
+        30.0, "how long to remember what was measured of a bot that no map shows", least=0
+    )
     seed: int = setting(0, "random seed", least=0, most=2**32 - 1)
 
 
