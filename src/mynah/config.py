@@ -215,6 +215,9 @@ class RenewalConfig(Settings):
     effort: Effort = setting("quick", "how long to learn on: quick, normal or best")
     judged: int = setting(200, "most of the newest posts that old and new are judged by", least=1)
     samples: int = setting(100, "posts that each draws, to count copies", least=1)
+    forget_deleted: bool = setting(
+        False, "take out posts that are not there any more, and learn anew from the base"
+    )
     seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)
 
 

@@ -39,6 +39,13 @@ def keep_version(folder: RunFolder) -> int:
     return number
 
 
+def forget_versions(folder: RunFolder) -> None:
+    """Take all versions away, for good. The bot's lock has to be held."""
+    with storage_errors(folder.root):
+        if _place(folder).exists():
+            shutil.rmtree(_place(folder))
+
+
 def roll_back(folder: RunFolder, number: int | None = None) -> tuple[int, int]:
     """Bring back an earlier version; what stands now becomes a version itself.
 
