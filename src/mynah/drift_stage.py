@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mynah.attribution_stage import weigh
-from mynah.cleaning import read_cleaned
+from mynah.cleaning import CleanPost, read_cleaned
 from mynah.config import DatasetConfig, DriftConfig, build
 from mynah.drift import Drift, HeldMonth, compare_months, cost_months
 from mynah.drift_page import drift_figure, drift_text
@@ -16,7 +16,6 @@ from mynah.errors import SettingsError
 from mynah.evaluation.texts import spread
 from mynah.held_out import read_split, split_of_training
 from mynah.parentage import parents_of
-from mynah.records import Post
 from mynah.run_folder import RunFolder, hash_tree, replacing, write_bytes
 from mynah.versions import version_of, versions_of
 from mynah.watch import Nobody, Watch
@@ -108,7 +107,7 @@ def _voices(folder: RunFolder, held: Collection[tuple[str, str]]) -> list[_Voice
 
     Two people differ all the time: months that mix them would tell who was busy when.
     """
-    by_author: dict[str, list[Post]] = {}
+    by_author: dict[str, list[CleanPost]] = {}
     for post in read_cleaned(folder.require(folder.cleaned)):
         by_author.setdefault(post.author, []).append(post)
     found = []

@@ -14,11 +14,13 @@ from mynah.errors import ExtraMissing, FleetError, MynahError
 
 Item = TypeVar("Item")
 
-# Read by Ray when it is first loaded. Nothing is reported to anybody.
-_QUIET = {
+# Read by Ray when it is first loaded. Nothing is reported to anybody, and a task that a machine has
+# too little memory for is tried three more times: of itself Ray would try for ever.
+_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_task_oom_retries": "3",
 }
 _FEWEST_AT_ONCE = 4  # tasks that are begun or wait for a machine
 
@@ -38,7 +40,7 @@ def load_ray() -> Any:
     Raises:
         ExtraMissing: it is not installed.
     """
-    for name, value in _QUIET.items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
         import ray

@@ -116,8 +116,15 @@ def renew_bot(
             judged, before, after = _judge(folder, new, dataset, config)
         kept, why = _verdict(before, after)
         version = _take(folder, new, stood) if kept else None
-    judged_as = {"judged_on": judged, "before": before, "after": after}
-    return replace(found, kept=kept, why=why, version=version, **judged_as)
+    return replace(
+        found,
+        kept=kept,
+        why=why,
+        judged_on=judged,
+        before=before,
+        after=after,
+        version=version,
+    )
 
 
 def _training(folder: RunFolder, config: RenewalConfig) -> TrainingConfig:
