@@ -113,18 +113,8 @@ def renew_bot(
             return replace(found, forgotten=True, kept=True, why=_FORGOTTEN)
         train_bot(new, training, dataset, watch=watch)
         with bar(watch, "Judging the old and the new on the newest posts"):
-            judged, before, after = _judge(folder, new, dataset, config)
-        kept, why = _verdict(before, after)
-        version = _take(folder, new, stood) if kept else None
-    return replace(
-        found,
-        kept=kept,
-        why=why,
-        judged_on=judged,
-        before=before,
-        after=after,
-        version=version,
-    )
+            judged = _judge(folder, new, dataset, config, found)
+        return replace(judged, version=_take(folder, new, stood)) if judged.kept else judged
 
 
 def _training(folder: RunFolder, config: RenewalConfig) -> TrainingConfig:
@@ -172,9 +162,9 @@ def _beside(folder: RunFolder) -> Iterator[RunFolder]:
 
 
 def _judge(
-    old: RunFolder, new: RunFolder, dataset: DatasetConfig, config: RenewalConfig
-) -> tuple[int, Voice, Voice]:
-    """Return the number of posts judged on, and both voices on them."""
+    old: RunFolder, new: RunFolder, dataset: DatasetConfig, config: RenewalConfig, found: Renewal
+) -> Renewal:
+    """Return what was found, with both voices on the newest posts, and which of them stays."""
     parts = split(read_cleaned(new.cleaned), dataset)
     texts = [example.text for example in parts.held_out][-config.judged :]
     if not texts:
@@ -183,8 +173,9 @@ def _judge(
             hint=f"Run: mynah train {old.name} --held-out 0.1",
         )
     index = CopyIndex([example.text for example in parts.train])
-    voices = [_voice(each, texts, index, config) for each in (old, new)]
-    return len(texts), voices[0], voices[1]
+    before, after = (_voice(each, texts, index, config) for each in (old, new))
+    kept, why = _verdict(before, after)
+    return replace(found, kept=kept, why=why, judged_on=len(texts), before=before, after=after)
 
 
 def _voice(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mynah.errors import SettingsError
+from mynah.parentage import refuse_blend
 from mynah.run_folder import RunFolder, replacing_folder, storage_errors
 
 _OWN = ("versions", "checkpoints")  # what is no part of a version
@@ -58,9 +59,12 @@ def roll_back(folder: RunFolder, number: int | None = None) -> tuple[int, int]:
 
     Raises:
         SettingsError: there is no such version.
+        BotError: it is a blend, which has none.
         BotBusy: another process works on the bot.
     """
     there = versions_of(folder)
+    if not there:
+        refuse_blend(folder, "rollback")
     number = there[-1] if number is None and there else number
     if number not in there:
         shown = ", ".join(map(str, there)) or "none"
