@@ -15,6 +15,10 @@ _LABELS = 7  # months that are named below a drawing
 _BARS = 240.0  # points that the grey bars of a drawing are wide together
 _BY_POSTS = "How far each month is from the whole; those not shaded were taught, in part or all"
 _BY_BITS = "Bits per byte of held-out posts (never learned from), fewer is better"
+_BRIEFLY = {
+    _BY_POSTS: "how far each month is from the whole",
+    _BY_BITS: "bits per byte of held-out posts, fewer is better",
+}
 _READING = (
     "The distance compares the sequences of three letters in a month's posts with those of all "
     "months: 0 where both are the same, 1 where they share nothing. No model has a part in it. The "
@@ -76,11 +80,19 @@ def _of(found: Drift, several: bool, words: str) -> str:
 
 
 def _titled(drifts: Sequence[Drift]) -> Iterator[list[Drawing]]:
+    """Yield the drawings of each voice; of several, with a line that has room for a name."""
     for found in drifts:
-        yield [
-            replace(each, caption=_of(found, len(drifts) > 1, each.caption))
-            for each in _drawings(found)
-        ]
+        drawings = _drawings(found)
+        if len(drifts) > 1:
+            drawings = [
+                replace(
+                    each,
+                    caption=f"@{found.voice}: {_BRIEFLY[each.caption]}",
+                    alt=f"@{found.voice}: {each.alt}",
+                )
+                for each in drawings
+            ]
+        yield drawings
 
 
 def _tables(found: Drift, several: bool) -> Iterator[dict[str, Any]]:
