@@ -310,7 +310,7 @@ def test_what_the_author_has_deleted_is_counted_and_taken_out(sea: Sea, bots: Pa
     folder = fetch_posts(bots, [sea.spec], MINE)
     kept = [each for each in sea.statuses if each["id"] not in ("1", "50", "100")]
     sea.statuses = [status(101), *kept]
-    assert update_posts(folder, replace(MINE, max_posts=10), whole=True) == News(new=1, gone=0)
+    assert update_posts(folder, replace(MINE, max_posts=10), whole=True) == News(new=1, gone=1)
     assert update_posts(folder, MINE, whole=True) == News(new=0, gone=3)
     assert len(list(read_posts(folder.posts))) == 101
     assert update_posts(folder, MINE, whole=True, forget=True) == News(new=0, gone=3)
