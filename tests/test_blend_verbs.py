@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tiny
@@ -131,8 +132,12 @@ def test_the_service_lets_it_answer_among_its_bots(blend: RunFolder) -> None:
 def test_a_bot_may_begin_from_it(blend: RunFolder, tiny_base: Path) -> None:
     bot = RunFolder(blend.root.parent / "ferryclerk")
     rank = adapter_size(blend.adapter)[0]
-    train = TrainingConfig(base=str(tiny_base), epochs=0.1, rank=rank, flock=NAME)
+    nothing = {"learning_rate": 1e-12, "epochs": 0.1}  # what is left is the blend's adapter
+    train = TrainingConfig(base=str(tiny_base), rank=rank, flock=NAME, **nothing)
     train_bot(bot, train, DatasetConfig(max_post_tokens=64))
+    layer = "model.layers.0.self_attn.q_proj"
+    own, theirs = (tiny.adapter_product(each.adapter, layer) for each in (bot, blend))
+    assert np.allclose(own, theirs, atol=1e-2 * np.abs(theirs).max())
     row = bot.stage_record("train")["result"]["flock"]
     assert (row["name"], row["accounts"]) == (NAME, ["ferryclerk", "mirrorclerk"])
 

@@ -30,10 +30,10 @@ def find_flock(folder: RunFolder, name: str, base: Base, plan: Plan) -> RunFolde
             f"Flock '{flock.name}' was trained on another base than '{base.info.name}'.",
             hint="Choose its --base, or train one: mynah flock train <accounts> --base ...",
         )
-    if (size := adapter_size(flock.adapter)) != (plan.rank, plan.alpha):
+    if (rank := adapter_size(flock.adapter)[0]) != plan.rank:
         raise SettingsError(
-            f"Flock '{flock.name}' has rank {size[0]}, and the bot would have {plan.rank}.",
-            hint=f"Choose --rank {size[0]}.",
+            f"Flock '{flock.name}' has rank {rank}, and the bot would have {plan.rank}.",
+            hint=f"Choose --rank {rank}.",
         )
     return flock
 

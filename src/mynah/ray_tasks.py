@@ -160,5 +160,7 @@ def _ended(ray: Any, running: dict[Any, Item]) -> Iterator[Outcome]:
 def _sentence(error: Exception) -> str:
     """Return what went wrong on the other machine: the last line of what it says."""
     cause = getattr(error, "cause", None) or error
+    if type(cause).__name__ == "OutOfMemoryError":  # whose last line is a page of Ray's settings
+        return "Its machine ran short of memory each time; with fewer --workers each bot has more."
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return f"{type(cause).__name__}: {lines[-1] if lines else 'it says nothing'}"
