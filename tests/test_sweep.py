@@ -37,7 +37,11 @@ def test_the_first_trial_is_the_usual_training_and_all_are_settings() -> None:
     found = search()
     usual = found.ask()
     assert usual is not None and usual[0] == 0
-    assert (usual[1]["learning_rate"], usual[1]["rank"], usual[1]["batch_tokens"]) == (1e-3, 8, 256)
+    assert (usual[1]["learning_rate"], usual[1]["rank"], usual[1]["batch_tokens"]) == (
+        1.2e-3,
+        8,
+        96,
+    )
     for _ in range(8):
         asked = found.ask()
         assert asked is not None

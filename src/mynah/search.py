@@ -29,7 +29,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     # Ours.
     "rank": (4, 8, 16, 32),
     "modules": ("all", "attention", "mlp"),
-    "batch_tokens": (128, 256, 512),
+    "batch_tokens": (96, 128, 256, 512),
 }
 _UNPRUNED = 4  # trials that are carried to their end before any is given up
 
