@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from hypothesis import settings
 
 import hub_server
 import tiny
+import visiting
 from available import CHROMIUM
 from mynah.config import DatasetConfig, GenerationConfig, ReportConfig, TrainingConfig
 from mynah.model import Base
@@ -160,8 +162,6 @@ def tiny_mirror(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Ru
 @pytest.fixture
 def mirror(tiny_mirror: RunFolder, bots: Path) -> RunFolder:
     """Return a copy of the bot of the other voice, beside `bot`."""
-    import shutil
-
     shutil.copytree(tiny_mirror.root, bots / tiny_mirror.name)
     return RunFolder(bots / tiny_mirror.name)
 
@@ -169,8 +169,6 @@ def mirror(tiny_mirror: RunFolder, bots: Path) -> RunFolder:
 @pytest.fixture
 def bot(tiny_bot: RunFolder, bots: Path) -> RunFolder:
     """Return a copy of the finished bot in this test's folder, to do with as one likes."""
-    import shutil
-
     shutil.copytree(tiny_bot.root, bots / tiny_bot.name)
     return RunFolder(bots / tiny_bot.name)
 
@@ -204,3 +202,18 @@ def browser() -> Iterator[Any]:
         running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield running
         running.close()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_bot: RunFolder) -> Path:
+    """Return a folder with a finished bot that the command line made, for a studio."""
+    bots = tmp_path_factory.mktemp("studio") / "bots"
+    shutil.copytree(tiny_bot.root, bots / tiny_bot.name)
+    return bots
+
+
+@pytest.fixture(scope="module")
+def address(made: Path, tiny_base: Path) -> Iterator[str]:
+    """Serve that folder."""
+    with visiting.studio(made, tiny_base, "--epochs", 60) as url:
+        yield url

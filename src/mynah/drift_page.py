@@ -132,7 +132,7 @@ def _counted(months: int, which: str, what: str) -> str:
     return f"{months} months {which} are {what}."
 
 
-MONTH_HEADS = ("Month", "Posts", "Held out", "Distance", "By chance", "")
+MONTH_HEADS = ("Month", "Posts", "Held out", "Distance", "By chance", "Verdict")
 
 
 def month_rows(found: Drift) -> Iterator[tuple[str, ...]]:

@@ -38,9 +38,14 @@ Json = dict[str, Any]
 _SESSIONS = 1_000  # browsers that are remembered
 _REASONS = {
     "repost": "reposts",
-    "short": "short",
+    "cut": "cut off",
+    "edited": "edited later",
+    "short": "too short",
     "reply": "replies",
+    "content-warning": "with a content warning",
     "empty": "nothing of one's own",
+    "duplicate": "said before",
+    "near-duplicate": "nearly said before",
 }
 _OF_TRAINING = ("train", "dataset", "report", "say", "track")
 

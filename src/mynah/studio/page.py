@@ -55,7 +55,7 @@ class _Page:
         _piece("head", view("head"))
         self.bot = gr.Dropdown([], label="Bot", elem_id="bot", interactive=True)
         self.news = _piece("news")
-        with gr.Tabs() as self.tabs:
+        with gr.Tabs(overflow_behavior="wrap") as self.tabs:
             with gr.Tab("1 · Bring posts", id="bring"):
                 self._bring()
             with gr.Tab("2 · Train", id="train"):
@@ -72,10 +72,10 @@ class _Page:
 
     def _bring(self) -> None:
         self.files = gr.File(
-            label="Archives and files of posts: X, Bluesky, Mastodon, chats, CSV, text",
+            label="Archives: X, Bluesky, Mastodon, chats, CSV, text",
             file_count="multiple",
             elem_id="files",
-            height=150,
+            height=200,
         )
         self.accounts = gr.Textbox(
             label="Or name accounts",
@@ -115,7 +115,7 @@ class _Page:
             self.temperature = gr.Slider(0, 2, how.temperature, step=0.05, label="Temperature")
             self.top_p = gr.Slider(0.05, 1, how.top_p, step=0.05, label="Top-p")
             self.server = gr.Textbox(label="My Mastodon server", value="mastodon.social")
-        with gr.Tabs():
+        with gr.Tabs(overflow_behavior="wrap"):
             with gr.Tab("The bot"):
                 self.say = gr.Button(f"Write {how.n} posts", variant="primary", elem_id="say")
                 self.preview = _piece("preview")
@@ -134,8 +134,8 @@ class _Page:
         with gr.Row():
             self.gguf = gr.Button("Make a GGUF file", elem_id="gguf")
             self.check = gr.Button("Dry run of publishing", elem_id="check")
-            self.publish = gr.Button("Publish on my Hugging Face account", elem_id="publish")
-        self.public = gr.Checkbox(label="Everybody may see it", elem_id="public")
+            self.publish = gr.Button("Publish on Hugging Face", elem_id="publish")
+        self.public = gr.Checkbox(label="Publish it for everybody to see", elem_id="public")
 
     # What happens.
 
@@ -150,9 +150,11 @@ class _Page:
         self.bot.input(self._choose, self.bot, [self.news, self.posts, self.columns, self.quiz,
             self.preview], **_QUIET).then(self._show, self.bot, every, **_QUIET)  # fmt: skip
         wish = [self.files, self.accounts, self.name, self.anew]
-        self.read.click(self._read, wish, [self.news, self.bot, self.files], **_WORK).then(
-            self._show, self.bot, every, **_QUIET
-        )
+        for asked in (self.read.click, self.accounts.submit):
+            asked(self._read, wish, [self.news, self.bot, self.files], **_WORK).then(
+                self._show, self.bot, every, **_QUIET
+            )
+        self.tabs.select(None, None, self.news, js="() => ''", **_QUIET)  # it was of another step
         self.next.click(lambda: gr.Tabs(selected="train"), None, self.tabs, **_QUIET)
         wanted = [self.bot, self.effort, self.consent, *self.weights]
         self.start.click(self._begin, wanted, [self.news, *moving], **_QUIET)
@@ -246,12 +248,11 @@ class _Page:
         session = session_of(request)
         try:
             bot = self.studio.bring(session, wish_of(files, accounts, name, anew))
-        except MynahError as error:
+        except MynahError as error:  # the files stay, for another name or a second try
             return [error_view(error), gr.skip(), gr.skip()]
-        finally:
-            for file in files or ():  # the posts are in the bot's folder, or in nobody's
-                with contextlib.suppress(OSError):
-                    Path(file).unlink()
+        for file in files or ():  # the posts are in the bot's folder
+            with contextlib.suppress(OSError):
+                Path(file).unlink()
         return ["", gr.update(choices=self.studio.bots(session), value=bot), None]
 
     def _begin(
@@ -320,11 +321,12 @@ class _Page:
         except MynahError as error:
             return error_view(error), gr.skip()
 
-    def _play(self, bot: str | None, request: gr.Request) -> tuple[Any, Any]:
+    def _play(self, bot: str | None, request: gr.Request) -> Iterator[tuple[Any, Any]]:
+        yield "", view("hint", words="The bot writes its half of the pairs …")
         try:
-            return "", self.studio.start_quiz(session_of(request), _named(bot))
+            yield "", self.studio.start_quiz(session_of(request), _named(bot))
         except MynahError as error:
-            return error_view(error), gr.skip()
+            yield error_view(error), ""
 
     def _answer(self, bot: str | None, event: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
         try:
