@@ -36,6 +36,16 @@ def test_a_small_archive_is_read_more_often_but_not_for_ever() -> None:
     assert epochs(1) <= 10
 
 
+def test_an_archive_that_fits_is_read_once_in_smaller_steps() -> None:
+    small, large = (make_plan(TrainingConfig(), tokens=tokens) for tokens in (40_000, 40_001))
+    assert (small.epochs, small.batch_tokens, small.learning_rate) == (1.0, 96, 1.2e-3)
+    assert (large.epochs, large.batch_tokens, large.learning_rate) == (2.0, 256, 1e-3)
+    quick = make_plan(TrainingConfig(effort="quick"), tokens=30_000)
+    assert (quick.epochs, quick.batch_tokens, quick.learning_rate) == (1.0, 256, 2e-3)
+    tiny = make_plan(TrainingConfig(), tokens=3_000)
+    assert (tiny.epochs, tiny.batch_tokens) == (6.0, 96)  # 60 usual steps of 256 have 15,360 tokens
+
+
 def test_the_recipe_of_2020_to_the_letter() -> None:
     plan = make_plan(TrainingConfig(recipe="huggingtweets", seed=4), tokens=MANY)
     assert plan.to_json() == {

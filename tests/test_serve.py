@@ -350,6 +350,7 @@ def test_it_stops_when_what_is_begun_is_done(bot: RunFolder) -> None:
             said = json.loads(process.stdout.readline())
             jsonschema.validate(said, schemas()["serve"])
             assert said["bots"] == 1
+            assert httpx.get(f"{said['url']}/health", timeout=60).status_code == 200, "at once"
             with ThreadPoolExecutor() as pool:
                 asked = pool.submit(
                     httpx.post,

@@ -15,6 +15,7 @@ from mynah.dataset import Example, Split
 from mynah.errors import BotError
 from mynah.held_out import read_split
 from mynah.model import Base
+from mynah.plan import make_plan
 from mynah.run_folder import RunFolder, hash_tree
 from mynah.search import Search
 from mynah.trial import Material, Pruned, Result, inner_split, try_settings
@@ -23,8 +24,9 @@ from tiny import mynah
 FEW = ["--samples", 3, "--judged", 6, "--max-post-tokens", 32]
 
 
-def search(trials: int = 30, **more: float) -> Search:
-    return Search(Path("study.db"), "key", SweepConfig(trials=trials, **more))  # type: ignore[arg-type]
+def search(trials: int = 30, tokens: int = 30_000, **more: float) -> Search:
+    config = SweepConfig(trials=trials, **more)  # type: ignore[arg-type]
+    return Search(Path("study.db"), "key", config, tokens=tokens)
 
 
 def result(bits: float, copied: float = 0.0) -> Result:
@@ -35,13 +37,24 @@ def test_the_first_trial_is_the_usual_training_and_all_are_settings() -> None:
     found = search()
     usual = found.ask()
     assert usual is not None and usual[0] == 0
-    assert (usual[1]["learning_rate"], usual[1]["rank"], usual[1]["batch_tokens"]) == (1e-3, 8, 256)
+    assert (usual[1]["learning_rate"], usual[1]["rank"], usual[1]["batch_tokens"]) == (
+        1.2e-3,
+        8,
+        96,
+    )
     for _ in range(8):
         asked = found.ask()
         assert asked is not None
         config = build(TrainingConfig, asked[1])
         assert 1 <= (config.epochs or 0) <= 10
         assert (config.batch_tokens or 0) % config.accumulate == 0
+
+
+@pytest.mark.parametrize("tokens", [30_000, 4_000, 500])
+def test_a_small_archive_is_read_more_often_in_the_first_trial_as_in_training(tokens: int) -> None:
+    asked = search(tokens=tokens).ask()
+    assert asked is not None
+    assert asked[1]["epochs"] == make_plan(TrainingConfig(), tokens=tokens).epochs
 
 
 def test_what_copies_too_much_is_not_the_best() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from mynah.config import SweepConfig, TrainingConfig
 from mynah.errors import BotError, ExtraMissing, StorageError
+from mynah.plan import make_plan
 from mynah.trial import Result
 
 # The original's space, to the letter. Accumulation is what it was there: batches added up into one
@@ -28,18 +29,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     # Ours.
     "rank": (4, 8, 16, 32),
     "modules": ("all", "attention", "mlp"),
-    "batch_tokens": (128, 256, 512),
-}
-# What a training of normal effort does: the first trial, for the others to be compared with.
-_USUAL = {
-    "epochs": 2,
-    "learning_rate": 1e-3,
-    "schedule": "cosine",
-    "warmup": 0.1,
-    "accumulate": 1,
-    "rank": 8,
-    "modules": "all",
-    "batch_tokens": 256,
+    "batch_tokens": (96, 128, 256, 512),
 }
 _UNPRUNED = 4  # trials that are carried to their end before any is given up
 
@@ -73,8 +63,14 @@ def load_optuna() -> Any:
 class Search:
     """A study in its file. Every call is written before it returns."""
 
-    def __init__(self, file: Path, key: str, config: SweepConfig) -> None:
+    def __init__(self, file: Path, key: str, config: SweepConfig, *, tokens: int) -> None:
         """Open the study of `key`; trials that were running when it was killed are begun again.
+
+        Args:
+            file: the database.
+            key: of everything that the outcome of a trial depends on.
+            config: how many trials, and what counts.
+            tokens: about how many each trial may learn from; they set the first trial's epochs.
 
         Raises:
             ExtraMissing: Optuna is not installed.
@@ -101,7 +97,7 @@ class Search:
             ) from error
         with self._written():
             if not self._study.trials:
-                self._study.enqueue_trial(dict(_USUAL))
+                self._study.enqueue_trial(_usual(tokens))
         self.abandon()
 
     def ask(self) -> tuple[int, dict[str, Any]] | None:
@@ -200,6 +196,13 @@ class Search:
 
     def _count(self, *states: str) -> int:
         return sum(each.state.name in states for each in self._study.trials)
+
+
+def _usual(tokens: int) -> dict[str, Any]:
+    """Return what a training of normal effort does: the trial that others are compared with."""
+    plan = make_plan(TrainingConfig(), tokens=tokens)
+    names = ("learning_rate", *_CHOICES)
+    return {"epochs": max(1, round(plan.epochs)), **{name: getattr(plan, name) for name in names}}
 
 
 def as_settings(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,15 @@ from mynah.run_folder import RunFolder, replacing
 from mynah.search import Search, Trial, load_optuna, with_settings
 from mynah.stages import training_key
 from mynah.sweep_plots import write_plots
-from mynah.trial import Material, Pruned, Result, inner_split, learned_from, try_settings
+from mynah.trial import (
+    Material,
+    Pruned,
+    Result,
+    about_tokens,
+    inner_split,
+    learned_from,
+    try_settings,
+)
 from mynah.watch import Nobody, Watch, bar
 
 _SECONDS = 2.0  # between two looks at how far a sweep on Ray has come
@@ -118,12 +126,16 @@ def _shower(watch: Watch, sweep: SweepConfig) -> Show:
 
 
 def _here(file: Path, key: str, material: Material, show: Show) -> Search:
-    search, base = Search(file, key, material.sweep), None
+    search, base = _open(file, key, material), None
     while (asked := search.ask()) is not None:
         base = base or load_base(material.training.base)
         _one(base, material, search, *asked)
         show(search.finished(), _bits(search.best()))
     return search
+
+
+def _open(file: Path, key: str, material: Material) -> Search:
+    return Search(file, key, material.sweep, tokens=about_tokens(material.parts.train))
 
 
 def _bits(best: Trial | None) -> float | None:
@@ -191,7 +203,7 @@ def _on_ray(file: Path, key: str, material: Material, fleet: FleetConfig, show: 
         referee = (
             ray.remote(Search)
             .options(num_cpus=0, scheduling_strategy=here)
-            .remote(file, key, material.sweep)
+            .remote(file, key, material.sweep, tokens=about_tokens(material.parts.train))
         )
         asked = resources(ray, fleet, needed)
         asked = {name: asked[name] for name in ("num_cpus", "num_gpus", "memory")}
@@ -205,7 +217,7 @@ def _on_ray(file: Path, key: str, material: Material, fleet: FleetConfig, show: 
             ray.get(referee.abandon.remote())
             if ray.get(referee.finished.remote()) >= material.sweep.trials:
                 break
-    return Search(file, key, material.sweep)
+    return _open(file, key, material)
 
 
 def _workers(ray: Any, fleet: FleetConfig, sweep: SweepConfig) -> int:

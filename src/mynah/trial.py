@@ -24,6 +24,7 @@ from mynah.torch_engine import TorchEngine
 from mynah.training import Progress, train
 
 QUARTERS = 4
+_BYTES = 4  # of a token, about; the tokenizer may be on another machine
 _BUDGET = 1_024  # tokens that go through the model at once
 _MOST_TOKENS = 64  # of a post that is drawn to see what is copied
 
@@ -70,6 +71,11 @@ def inner_split(parts: Split, dataset: DatasetConfig) -> Split:
     known = {example.text for example in train}
     unseen = tuple(example for example in judged if example.text not in known)
     return Split(train=tuple(train), held_out=unseen or tuple(judged))
+
+
+def about_tokens(examples: Sequence[Example]) -> int:
+    """Return about how many tokens the posts have, a separator each counted."""
+    return sum(len(each.text.encode()) // _BYTES + 1 for each in examples)
 
 
 def try_settings(base: Base, material: Material, settings: TrainingConfig, heard: Heard) -> Result:

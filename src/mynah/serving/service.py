@@ -26,6 +26,7 @@ from mynah.serving.mixed_llama import MixedLlama
 from mynah.serving.shelf import Shelf, common_base
 
 _MIB = 2**20
+_BACKLOG = 2_048  # connections that wait to be answered, uvicorn's own number
 
 
 class _Words:
@@ -115,7 +116,7 @@ def check_reach(config: ServeConfig) -> None:
 
 
 def open_port(config: ServeConfig) -> socket.socket:
-    """Return a socket that listens.
+    """Return a socket that has the port to itself; it does not listen yet.
 
     Raises:
         SettingsError: the port is taken, or the address is none of this machine.
@@ -168,6 +169,7 @@ def serve_bots(bots: Path, config: ServeConfig, say: GenerationConfig) -> Iterat
     check_reach(config)
     with open_port(config) as listening, open_service(bots, config, say) as service:
         host, port = listening.getsockname()[:2]
+        listening.listen(_BACKLOG)  # who is told the address may ask at once
         shown = f"[{host}]" if ":" in host else host
         yield Served(service, f"http://{shown}:{port}", listening)
 
