@@ -139,11 +139,15 @@ def causal(tokens: int, heads: int, dtype: torch.dtype) -> Tensor:
 
 def _weight(layer: Any) -> Tensor:
     """Return a layer's matrix, what its adapter adds included."""
-    return layer.merged() if isinstance(layer, LoraLinear) else layer.weight.detach()
+    if isinstance(layer, LoraLinear):
+        return layer.merged()
+    weight: Tensor = layer.weight.detach()
+    return weight
 
 
 def _norm(x: Tensor, norm: Any) -> Tensor:
     """Return the RMS norm, worked out in fp32 (Zhang and Sennrich 2019, arXiv:1910.07467)."""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
     spread = (length.square_() / x.shape[-1]).add_(norm.variance_epsilon).rsqrt_()
-    return (x * spread).to(x.dtype).mul_(norm.weight)
+    normed: Tensor = (x * spread).to(x.dtype).mul_(norm.weight)
+    return normed

@@ -139,7 +139,7 @@ def row_nats(model: Any, hidden: Tensor, targets: Tensor) -> Tensor:
 
 def _nats(logits: Tensor, wanted: Tensor) -> Tensor:
     """Return cross-entropies in fp32; a few rows at a time stay in the processor's cache."""
-    parts = zip(logits.split(_NEAR), wanted.split(_NEAR), strict=True)
+    parts = zip(torch.split(logits, _NEAR), torch.split(wanted, _NEAR), strict=True)
     return torch.cat(
         [nn.functional.cross_entropy(part.float(), of, reduction="none") for part, of in parts]
     )
