@@ -150,6 +150,9 @@ class ReportConfig(Settings):
     samples: int = setting(200, "posts that the bot draws to be judged by", least=1)
     floor_samples: int = setting(60, "posts that the base draws, and the Markov chain", least=0)
     judged: int = setting(200, "most held-out posts that are judged", least=1)
+    judged_bytes: int = setting(
+        20_000, "most bytes of those that base and bot are asked about, for the bits", least=1
+    )
     shown: int = setting(30, "posts that the base is shown, to see what that alone does", least=0)
     extracted: int = setting(100, "training posts that the bot is to complete", least=0)
     others: tuple[str, ...] | None = setting(
