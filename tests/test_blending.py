@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,13 @@ def test_a_blend_may_be_cut_to_the_size_of_one_bot(bot: RunFolder, mirror: RunFo
     least = np.linalg.svd(exact, compute_uv=False)[rank:]
     off = np.linalg.norm(exact - cut)
     assert off == pytest.approx(np.sqrt((least**2).sum()), rel=0.05, abs=0.02)
+
+
+def test_blending_is_quiet(bot: RunFolder, mirror: RunFolder) -> None:
+    """A person once read a warning of one library about another."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        blend_bots(bot.root.parent, [bot, mirror], BlendConfig())
 
 
 def test_a_blend_keeps_the_voices_apart(made: RunFolder) -> None:

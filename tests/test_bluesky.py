@@ -23,7 +23,7 @@ from mynah.records import Post, read_posts
 from mynah.run_folder import RunFolder
 from mynah.sources import Trip, read_all
 from mynah.stages import fetch_posts
-from mynah.updating import update_posts
+from mynah.updating import News, update_posts
 from pds_server import POSTS, Person, Servers
 from tiny import SENTENCES
 from web_server import Asked, Reply, Web
@@ -226,14 +226,25 @@ def test_an_update_asks_for_what_is_new(servers: Servers, bots: Path, web: Web) 
     folder = fetched(bots, "bluesky:carol.test")
     carol.write([{"text": f"New post {number}."} for number in range(3)])
     web.asked.clear()
-    assert update_posts(folder, FetchConfig()) == 3
+    assert update_posts(folder, FetchConfig()).new == 3
     posts = posts_of(folder)
     assert len(posts) == 233 and len({post.id for post in posts}) == 233
     first, *rest = pages(web)
     assert first["reverse"] == "true" and first["cursor"] == posts[0].id
     assert len(rest) == 1  # an empty page is how the server says that there is no more
-    assert update_posts(folder, FetchConfig()) == 0
+    assert update_posts(folder, FetchConfig()).new == 0
     assert len(folder.read_run()["consents"]) == 3
+
+
+def test_what_the_author_has_deleted_is_counted(servers: Servers, bots: Path) -> None:
+    dora = servers.person("dora")
+    uris = dora.write([{"text": f"Old post {number}."} for number in range(120)])
+    folder = fetched(bots, "bluesky:dora.test")
+    dora.delete(uris[-1])
+    dora.delete(uris[3])
+    dora.write([{"text": "New post."}])
+    assert update_posts(folder, FetchConfig(), whole=True, forget=True) == News(new=1, gone=2)
+    assert len(posts_of(folder)) == 119
 
 
 def test_a_pause_that_the_server_asks_for(people: tuple[Person, Person], web: Web) -> None:

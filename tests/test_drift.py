@@ -7,8 +7,9 @@ import random
 from pathlib import Path
 
 import tiny
-from mynah.config import DriftConfig
-from mynah.drift import Drift, compare_months, cost_months
+from mynah.blending import blend_bots
+from mynah.config import BlendConfig, DriftConfig
+from mynah.drift import Drift, HeldMonth, compare_months, cost_months
 from mynah.drift_page import drift_text, month_rows, notes
 from mynah.drift_stage import draw_drift, has_months
 from mynah.held_out import split_of_training
@@ -23,6 +24,10 @@ def months_of(*counts: int) -> list[str]:
     return [f"2023-{at + 1:02}" for at, count in enumerate(counts) for _ in range(count)]
 
 
+def held_of(bot: RunFolder, config: DriftConfig = CONFIG) -> tuple[HeldMonth, ...]:
+    return draw_drift(bot, config).drifts[0].held
+
+
 def mixed(count: int, seed: int = 0) -> list[str]:
     """Return posts of one voice: words of all sentences, in any order."""
     dice, words = random.Random(seed), " ".join(SENTENCES).split()
@@ -34,14 +39,14 @@ def test_a_month_with_a_new_word_stands_out_and_the_others_do_not() -> None:
     found = compare_months([*mixed(360), *new], months_of(*[40] * 10), [False] * 400, CONFIG)
     assert [each.stands_out for each in found] == [False] * 9 + [True]
     assert found[9].distance == max(each.distance or 0 for each in found)
-    drift = Drift(bot="b", months=found, held=(), undated=0)
+    drift = Drift(voice="b", months=found, held=(), undated=0)
     assert "; 2023-10 stands out." in drift.meaning()
 
 
 def test_months_of_one_voice_are_not_unusual() -> None:
     found = compare_months(mixed(400), months_of(*[40] * 10), [False] * 400, CONFIG)
     assert sum(each.beyond_chance for each in found) <= 1
-    drift = Drift(bot="b", months=(), held=(), undated=0)
+    drift = Drift(voice="b", months=(), held=(), undated=0)
     assert drift.meaning() == "No month has 10 posts, so none can be compared with the whole."
 
 
@@ -56,7 +61,7 @@ def test_too_few_posts_of_a_month_are_counted_and_not_compared() -> None:
     found = compare_months(mixed(49), months_of(9, 40), [False] * 45 + [True] * 4, CONFIG)
     assert (found[0].posts, found[0].distance, found[0].chance) == (9, None, None)
     assert (found[1].posts, found[1].held_out) == (40, 4)
-    drift = Drift(bot="b", months=found, held=(), undated=3)
+    drift = Drift(voice="b", months=found, held=(), undated=3)
     assert list(notes(drift)) == [
         "Without a date, and left out: 3 of the posts.",
         "One month with fewer than 10 posts is not compared.",
@@ -80,12 +85,13 @@ def test_bits_per_byte_of_a_month_are_worked_out_by_hand() -> None:
 
 def test_only_held_out_posts_are_weighed(bot: RunFolder) -> None:
     drawn = draw_drift(bot, CONFIG)
+    [drift] = drawn.drifts
     held = len(split_of_training(bot).held_out)
-    assert sum(each.held_out for each in drawn.drift.months) == held
+    assert sum(each.held_out for each in drift.months) == held
     cleaned = len(bot.cleaned.read_text("utf-8").splitlines())
-    assert sum(each.posts for each in drawn.drift.months) == cleaned
-    assert sum(each.posts for each in drawn.drift.held) <= held
-    last = drawn.drift.held[-1]
+    assert sum(each.posts for each in drift.months) == cleaned
+    assert sum(each.posts for each in drift.held) <= held
+    last = drift.held[-1]
     assert last.costs["bot"].value < last.costs["base"].value
     page = drawn.page.read_text(encoding="utf-8")
     assert page.count("<svg") == 2 and "<script" not in page and 'src="' not in page
@@ -98,10 +104,10 @@ def test_only_held_out_posts_are_weighed(bot: RunFolder) -> None:
 def test_an_earlier_version_is_set_beside_the_bot(bot: RunFolder) -> None:
     with bot.lock():
         keep_version(bot)
-    held = draw_drift(bot, CONFIG).drift.held
+    held = held_of(bot)
     assert held and list(held[0].costs) == ["base", "bot", "version 1"]
     assert held[0].costs["version 1"] == held[0].costs["bot"]  # nothing has changed since
-    assert list(draw_drift(bot, DriftConfig(versions=0)).drift.held[0].costs) == ["base", "bot"]
+    assert list(held_of(bot, DriftConfig(versions=0))[0].costs) == ["base", "bot"]
 
 
 def test_a_version_that_has_learned_from_the_posts_is_no_witness(bot: RunFolder) -> None:
@@ -112,7 +118,58 @@ def test_a_version_that_has_learned_from_the_posts_is_no_witness(bot: RunFolder)
     run["stages"]["train"]["config"]["dataset"]["held_out"] = 0.01
     version.run.unlink()  # a hard link to the bot's own
     version.run.write_text(json.dumps(run), encoding="utf-8")
-    assert list(draw_drift(bot, CONFIG).drift.held[0].costs) == ["base", "bot"]
+    assert list(held_of(bot)[0].costs) == ["base", "bot"]
+
+
+def alone(bot: RunFolder, mirror: RunFolder) -> dict[str, list[tuple[str, int, float | None]]]:
+    """Return the distances of the months of two bots, each asked on its own."""
+    found = {}
+    for each in (bot, mirror):
+        [drift] = draw_drift(each, CONFIG).drifts
+        found[drift.voice] = distances_of(drift)
+    return found
+
+
+def distances_of(drift: Drift) -> list[tuple[str, int, float | None]]:
+    return [(each.month, each.posts, each.distance) for each in drift.months]
+
+
+def test_a_blend_has_each_voice_on_its_own(bot: RunFolder, mirror: RunFolder) -> None:
+    """Its months once held the posts of all its accounts: they told who was busy when."""
+    blend = blend_bots(bot.root.parent, [bot, mirror], BlendConfig())
+    drawn = draw_drift(blend, CONFIG)
+    assert {each.voice: distances_of(each) for each in drawn.drifts} == alone(bot, mirror)
+    for each in drawn.drifts:
+        own = sum(one.author == each.voice for one in split_of_training(blend).held_out)
+        assert sum(month.held_out for month in each.months) == own
+        assert all(set(month.costs) == {"base", "bot"} for month in each.held)
+    page = drawn.page.read_text("utf-8")
+    assert page.count("<svg") == 4 and "@ferryclerk: Months" in page and "@mirrorclerk: " in page
+    answer = mynah("drift", blend.name)
+    assert answer.code == 0 and "@mirrorclerk" in answer.out
+    assert f"mynah report {blend.name}" in answer.err
+
+
+def test_a_bot_trained_on_two_accounts_has_each_voice_on_its_own(
+    bot: RunFolder, mirror: RunFolder, tiny_base: Path, bots: Path, tmp_path: Path
+) -> None:
+    rows = [{"at": "2024-01-02T10:00:00Z", "text": text} for text in mixed(30)]
+    short = tmp_path / "short.jsonl"
+    short.write_text("\n".join(json.dumps({**row, "author": "short"}) for row in rows), "utf-8")
+    archives = [bot.stage_record("fetch"), mirror.stage_record("fetch")]
+    sources = [spec for record in archives for spec in record["sources"]]
+    quick = ("--base", tiny_base, "--max-post-tokens", 32, "--epochs", 0.2, "--tracker", "none")
+    assert mynah("fetch", *sources, short, "--name", "both").code == 0
+    assert mynah("clean", "both").code == 0
+    assert mynah("train", "both", *quick).code == 0
+    answer = mynah("drift", "both", "--json")
+    assert answer.code == 0, answer.err
+    voices = [each["voice"] for each in answer.json["voices"]]
+    assert (voices, answer.json["left_out"]) == (["ferryclerk", "mirrorclerk"], ["short"])
+    for each in draw_drift(RunFolder(bots / "both"), CONFIG).drifts:
+        assert distances_of(each) == alone(bot, mirror)[each.voice]
+    fewer = mynah("drift", "both", "--voices", 1)
+    assert "Not followed, for posts of one month alone or fewer of them: @mirrorclerk" in fewer.out
 
 
 def test_drift_is_shown_in_the_terminal(bot: RunFolder) -> None:
@@ -142,4 +199,4 @@ def test_an_update_that_is_kept_draws_the_drift_anew(bot: RunFolder, tmp_path: P
     assert answer.code == 0, answer.err
     assert answer.json["kept"] is (bot.root / "drift.html").exists()
     assert answer.json["kept"]
-    assert "version 1" in drift_text(draw_drift(bot, CONFIG).drift)
+    assert "version 1" in drift_text(bot.name, draw_drift(bot, CONFIG).drifts)

@@ -6,11 +6,13 @@ import random
 
 import numpy as np
 import pytest
+import torch
 
 import tiny
 from mynah.config import GenerationConfig
 from mynah.fast_rows import CACHED, FastRows
 from mynah.generation import generate
+from mynah.lora import adapted, add_adapter
 from mynah.model import Base
 from mynah.prompted import Prompted
 from mynah.torch_engine import TorchEngine, TorchRows
@@ -81,6 +83,18 @@ def test_a_long_beginning_is_read_once_for_all(base: Base) -> None:
         for engine in (TorchEngine(base), Plain(base))
     ]
     assert said[0] == said[1]
+
+
+def test_an_adapter_that_is_not_merged_is_heard_as_well(base: Base) -> None:
+    add_adapter(base.model, rank=2, alpha=4, seed=0)
+    for layer in adapted(base.model).values():
+        torch.nn.init.normal_(layer.lora_B, std=0.3)
+    start = [base.separator, 7, 9]
+    rows = FastRows(base, start, 1, 9)
+    row = rows.join()
+    assert row is not None
+    [(_, logits)] = rows.read({row: 30}).items()
+    assert np.abs(logits - reference(base, [*start, 30])).max() < 1e-4
 
 
 def test_other_models_speak_through_transformers(tiny_gpt2) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,12 +15,16 @@ import pytest
 from pyarrow.parquet import read_table
 
 import tiny
+from conftest import tiny_recipe
 from mynah.config import FleetConfig
-from mynah.fleet import make_fleet
-from mynah.flock_file import read_flock
+from mynah.fleet import Tally, _due, _Record, make_fleet
+from mynah.fleet_table import writing_table
+from mynah.flock_file import Order, read_flock
 from mynah.lineage import check_lineage, first_broken
 from mynah.ray_tasks import load_ray
 from mynah.run_folder import RunFolder, hash_tree, read_json
+from mynah.shelf import open_shelf
+from mynah.watch import Nobody
 from tiny import mynah
 
 SETTINGS = """
@@ -87,6 +94,46 @@ def test_this_machine_alone_makes_what_is_ordered(bots: Path, tiny_base: Path) -
     report = read_json(bots / "clerk0" / "run.json")["stages"]["report"]["result"]
     assert rows["clerk0"]["bits_per_byte"] == report["bits_per_byte"]["bot"]
     assert rows["clerk0"]["accounts"] == ["clerk0"] and rows["huge"]["status"] == "failed"
+
+
+def test_a_source_that_cannot_be_had_does_not_stop_the_rest(
+    bots: Path, tiny_base: Path, small_archive: Path
+) -> None:
+    """A folder cannot be sent to a storage, and that once ended the whole fleet."""
+    Path("folder").mkdir()
+    sources = {"cut": "folder", "closed": "/proc/self/mem", "whole": str(small_archive)}
+    recipe = tiny_recipe(tiny_base)
+    orders = [Order(name=key, sources=(at,), recipe=recipe) for key, at in sources.items()]
+    tally = Tally(table=bots / "fleet.parquet")
+    shelf = open_shelf(bots, f"file://{Path('store').absolute()}")
+    with writing_table(tally.table) as table:
+        due = _due(bots, orders, shelf, _Record(tally, table, Nobody()))
+        assert [job.order.name for job in due] == ["whole"]
+    whys = {note["bot"]: note["error"] for note in tally.failures}
+    assert "only files are sent" in whys["cut"] and "cannot be read" in whys["closed"]
+
+
+def test_a_bot_that_no_machine_has_the_memory_for_ends_some_time() -> None:
+    """Ray ends a worker when memory is short, and of itself begins its task again, for ever."""
+    short = {
+        "RAY_memory_usage_threshold": "0.0001",
+        "RAY_memory_monitor_refresh_ms": "50",
+        "RAY_task_oom_retry_delay_base_ms": "1",
+    }
+    script = (
+        "import time\n"
+        "from mynah.config import FleetConfig\n"
+        "from mynah.ray_tasks import cluster, run_tasks\n"
+        "with cluster(FleetConfig(workers=1)) as ray:\n"
+        "    sleep = lambda: time.sleep(600)\n"
+        "    task = ray.remote(max_retries=1, retry_exceptions=True)(sleep)\n"
+        "    print([each.error for each in run_tasks(ray, [1], lambda each: task.remote())])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300,
+        env=os.environ | short,
+    )  # fmt: skip
+    assert "ran short of memory each time" in done.stdout, done.stderr[-3000:]
 
 
 class Witness(threading.Thread):

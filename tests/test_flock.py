@@ -52,6 +52,7 @@ def test_the_record_and_the_card_name_the_flock(
         "name": "flock",
         "accounts": ["ferryclerk"],
         "sha256": hash_tree(flock.adapter),
+        "consents": [],
     }
     card = folder.card.read_text(encoding="utf-8")
     assert "started from the flock flock, which had learned from @ferryclerk" in card

@@ -143,6 +143,14 @@ def test_a_flat_distribution_wider_than_the_first_look_is_sorted_whole() -> None
     assert sum(share > 0 for share in found) == pytest.approx(2_700, abs=3)
 
 
+def test_equally_likely_tokens_stand_in_the_order_of_their_numbers() -> None:
+    """Logits in bf16 are often equal; a seed has to mean the same token all the same."""
+    chances = np.float32([0.1, 0.3, 0.1, 0.3, 0.2])
+    config, dice = GenerationConfig(temperature=1.0, top_p=1.0), [0.1, 0.4, 0.7, 0.85, 0.95]
+    drawn = choose(np.log(np.tile(chances, (5, 1))), config, dice)
+    assert drawn == [1, 3, 4, 0, 2]  # sums: 0.3, 0.6, 0.8, 0.9, 1
+
+
 def test_each_row_has_its_own_dice_and_its_own_nucleus() -> None:
     logits = np.log(np.float32([[0.9, 0.1], [0.1, 0.9], [0.5, 0.5]]))
     config = GenerationConfig(temperature=1.0, top_p=0.8)

@@ -67,6 +67,15 @@ def test_each_part_is_timed(bot: RunFolder, tiny_base: Path) -> None:
     assert sum(report.seconds.values()) < bot.stage_record("report")["seconds"] + 0.2
 
 
+def test_bits_are_counted_on_no_more_than_so_many_bytes(bot: RunFolder, tiny_base: Path) -> None:
+    """Of 13 held-out posts; the other figures go on with all of them."""
+    report = report_again(bot, tiny_base, judged_bytes=1_000)
+    posts = report.figures["bits_per_byte"].n
+    assert 3 < posts < 11 and report.texts["held_out"] == 13
+    assert report.figures["detectability"].n == 13
+    assert report.bits_per_byte and report.bits_per_byte.posts == posts
+
+
 def test_what_is_turned_off_is_left_out(bot: RunFolder, tiny_base: Path) -> None:
     report = report_again(
         bot, tiny_base, floor_samples=0, shown=0, extracted=0, other_posts=0, judged=5

@@ -29,7 +29,7 @@ from mynah.pipeline import make_bot
 from mynah.records import Post, read_posts
 from mynah.sources import Fetched, Trip, read, read_all
 from mynah.stages import fetch_posts
-from mynah.updating import update_posts
+from mynah.updating import News, update_posts
 from web_server import Asked, Reply, Web, running
 
 DATA = Path(__file__).resolve().parents[2] / "shared/data/formats"
@@ -155,7 +155,7 @@ def test_a_bot_of_an_account(mock: MockServer, bots: Path, tiny_base: Path) -> N
     assert all(sample.text for sample in made.samples)
     new = mock.client("alice").status_post("Stop press: the ferry has sunk twice this week")
     try:
-        assert update_posts(made.folder, MINE) == 1
+        assert update_posts(made.folder, MINE).new == 1
         assert list(read_posts(made.folder.posts))[-1].text.startswith("Stop press")
     finally:
         mock.client("alice").status_delete(new)
@@ -299,9 +299,26 @@ def test_an_interrupted_fetch_goes_on_and_an_update_asks_for_what_is_new(
     assert len(list(read_posts(folder.posts))) == 100
     sea.web.asked.clear()
     sea.statuses = many(103)
-    assert update_posts(folder, MINE) == 3
+    assert update_posts(folder, MINE).new == 3
     assert [(asked["since_id"], asked.get("max_id")) for asked in sea.pages()] == [("100", None)]
     assert len({post.id for post in read_posts(folder.posts)}) == 103
+
+
+def test_what_the_author_has_deleted_is_counted_and_taken_out(sea: Sea, bots: Path) -> None:
+    """Also the newest and the oldest post: the list is whole."""
+    sea.statuses = many(100)
+    folder = fetch_posts(bots, [sea.spec], MINE)
+    kept = [each for each in sea.statuses if each["id"] not in ("1", "50", "100")]
+    sea.statuses = [status(101), *kept]
+    assert update_posts(folder, replace(MINE, max_posts=10), whole=True) == News(new=1, gone=1)
+    assert update_posts(folder, MINE, whole=True) == News(new=0, gone=3)
+    assert len(list(read_posts(folder.posts))) == 101
+    assert update_posts(folder, MINE, whole=True, forget=True) == News(new=0, gone=3)
+    left = {post.id for post in read_posts(folder.posts)}
+    assert len(left) == 98 and left.isdisjoint(("1", "50", "100"))
+    assert update_posts(folder, MINE).gone == 0  # nobody looked
+    sea.statuses = []
+    assert update_posts(folder, MINE, whole=True) == News(new=0, gone=0)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def test_costs_after_posts_shown_are_those_of_one_long_text(either_base: Base) -
     shown = [base.separator, *ids[0], *ids[1]]
     rows = [[*row, base.separator] for row in ids[2:]]
     expected = [nats_of(base, [*shown, *row], len(shown)) for row in rows]
-    assert nats_after(base.model, shown, rows, base.separator) == pytest.approx(expected, abs=1e-3)
+    found = nats_after(base.model, shown, rows, base.separator, 64)
+    assert found == pytest.approx(expected, abs=1e-3)
 
 
 def test_posts_are_shown_as_lines(base: Base) -> None:

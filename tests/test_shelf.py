@@ -76,6 +76,19 @@ def test_a_source_is_brought_once_and_taken_away_in_the_end(
             shelf.take(place, tmp_path)
 
 
+def test_a_fleet_leaves_the_sources_of_another_alone(small_archive: Path, tmp_path: Path) -> None:
+    """One that began once took away what the other's machines were still to read."""
+    store = f"file://{tmp_path / 'store'}"
+    mine, other = open_shelf(tmp_path / "mine", store), open_shelf(tmp_path / "other", store)
+    digest = hash_file(small_archive)
+    places = [shelf.bring(str(small_archive), digest) for shelf in (mine, other)]
+    other.clear()
+    assert hash_file(Path(mine.take(places[0], tmp_path))) == digest
+    open_shelf(tmp_path / "mine", store).clear()  # begun again after a kill
+    with pytest.raises(StorageError):
+        mine.take(places[0], tmp_path)
+
+
 def test_a_bot_is_made_once_wherever_it_goes(
     shelf: Shelf, small_archive: Path, tiny_base: Path
 ) -> None:

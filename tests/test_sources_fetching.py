@@ -158,13 +158,13 @@ def test_an_update_asks_only_for_what_is_new(x: X, bots: Path) -> None:
     old = ids(folder)
     x.posts = [post(352, "Wave 352 came in."), post(351, "Wave 351 came in."), *x.posts]
     x.web.asked.clear()
-    assert update_posts(folder, settings(x)) == 2
+    assert update_posts(folder, settings(x)).new == 2
     assert [each.params.get("since_id") for each in x.web.asked] == [None, old[0]]
     assert ids(folder) == [*old, x.posts[0]["id"], x.posts[1]["id"]]
     run = folder.read_run()
     assert run["stages"]["fetch"]["result"]["posts"] == 352
     assert [each["account"] for each in run["consents"]] == ["ferryclerk", "ferryclerk"]
-    assert update_posts(folder, settings(x)) == 0
+    assert update_posts(folder, settings(x)).new == 0
     assert len(ids(folder)) == 352
 
 

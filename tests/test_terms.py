@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hub_server import Hub
-from mynah.config import FetchConfig
+from mynah.blending import blend_bots
+from mynah.config import BlendConfig, DatasetConfig, FetchConfig, TrainingConfig
+from mynah.model_stages import train_bot
 from mynah.run_folder import RunFolder, write_json
-from mynah.stages import fetch_posts
+from mynah.stages import card_bot, fetch_posts
 from mynah.terms import binding_terms
 from tiny import Answer, mynah
 from x_server import TOKEN, X, plain_posts, running_x
@@ -64,6 +68,39 @@ def test_a_bot_that_began_from_such_a_flock_is_bound_as_well(
     write_json(bot.run, run)
     refused(mynah("push", bot.name, "--public"), "learned from x:ferryclerk")
     assert hub.repos == {}
+
+
+def test_what_binds_a_flock_binds_its_bots_when_its_folder_is_gone(
+    bot: RunFolder, mirror: RunFolder, hub: Hub, tiny_base: Path, consents: list[dict]
+) -> None:
+    """Only the flock's folder once knew: without it the bot went up for everybody to see."""
+    flock = RunFolder(mirror.root.rename(mirror.root.with_name("flock")))
+    bind(flock, consents)
+    rank = flock.stage_record("train")["result"]["rank"]
+    dataset = DatasetConfig(max_post_tokens=64)
+    quick = TrainingConfig(base=str(tiny_base), epochs=0.1, rank=rank, flock="flock")
+    train_bot(bot, quick, dataset)
+    shutil.rmtree(flock.root)
+    refused(mynah("push", bot.name, "--public"), "learned from x:ferryclerk", "be published")
+    card_bot(bot)
+    assert "may not be published" in " ".join(bot.card.read_text("utf-8").split())
+    # The second generation: what learns on from that bot, as an update does.
+    shutil.copytree(bot.root, bot.root.with_name("grown"))
+    grown = RunFolder(bot.root.with_name("grown"))
+    train_bot(grown, replace(quick, flock=bot.name), dataset)
+    shutil.rmtree(bot.root)
+    assert len(binding_terms(grown)) == 2
+
+
+def test_what_binds_a_flock_binds_a_blend_of_its_bots(
+    bot: RunFolder, mirror: RunFolder, consents: list[dict]
+) -> None:
+    run = mirror.read_run()
+    run["stages"]["train"]["result"]["flock"] = {"name": "gone", "consents": consents}
+    write_json(mirror.run, run)
+    blend = blend_bots(bot.root.parent, [bot, mirror], BlendConfig())
+    assert binding_terms(blend) == binding_terms(mirror) != ()
+    refused(mynah("push", blend.name, "--public"), "learned from x:ferryclerk", "be published")
 
 
 def test_an_export_and_the_card_repeat_the_terms(bot: RunFolder, consents: list[dict]) -> None:

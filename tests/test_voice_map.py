@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -152,6 +153,24 @@ def test_what_is_remembered_is_no_text_and_may_be_damaged(
         assert all(len(mark) == 64 and bits > 0 for mark, bits in read_json(file).items())
     files[0].write_text("{", encoding="utf-8")
     assert map_bots(bots, [bot, mirror], MapConfig(posts=3)).measured == 6
+
+
+def test_what_no_map_has_used_for_long_is_forgotten(
+    bot: RunFolder, mirror: RunFolder, bots: Path
+) -> None:
+    """Nothing once took it away: of every bot that had been there hashes of its posts were left."""
+    memory = bots / ".map"
+    map_bots(bots, [bot, mirror], MapConfig(posts=3))
+    gone, young = memory / f"{'0' * 64}.json", memory / f"{'1' * 64}.json"
+    half = memory / f".{'2' * 64}.json.killed"
+    for file in (gone, young, half):
+        file.write_text("{}", "utf-8")
+    for file in memory.iterdir():
+        if file != young:
+            os.utime(file, (1, 1))
+    assert map_bots(bots, [bot, mirror], MapConfig(posts=3)).measured == 0  # in use, however old
+    assert young.exists() and not gone.exists() and not half.exists()
+    assert len(list(memory.iterdir())) == 3
 
 
 def test_the_page_holds_all_it_shows_and_no_post(bot: RunFolder, mirror: RunFolder) -> None:

@@ -25,6 +25,7 @@ from mynah.parentage import PLACE, STAGE, Parent, kept_parent, parents_of
 from mynah.records import read_rows
 from mynah.run_folder import RunFolder, hash_tree, open_bot, storage_errors, write_rows
 from mynah.stages import card_bot, stage
+from mynah.terms import bound_consents
 from mynah.versions import adopt, link
 from mynah.watch import Nobody, Watch, bar
 
@@ -247,11 +248,15 @@ def _inputs(sources: Sequence[_Source]) -> Iterator[tuple[str, str]]:
 
 
 def _people(sources: Sequence[_Source]) -> dict[str, Any]:
-    """Return whose posts they are and what each of them allowed, every line of it once."""
+    """Return whose posts they are and what each of them allowed, every line of it once.
+
+    What binds a bot by the flock that it began from binds the blend as well.
+    """
     accounts = {row["handle"].lower(): row for each in sources for row in each.run["accounts"]}
     consents: list[Any] = []
     for each in sources:
-        consents += [row for row in each.run.get("consents") or () if row not in consents]
+        rows = [*(each.run.get("consents") or ()), *bound_consents(each.folder)]
+        consents += [row for at, row in enumerate(rows) if row not in consents + rows[:at]]
     return {"accounts": list(accounts.values()), "consents": consents}
 
 

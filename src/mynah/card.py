@@ -17,6 +17,7 @@ from mynah.card_metadata import (
     Json,
     Relation,
     cleaned_of,
+    consents_of,
     dump,
     front_matter,
     learned_of,
@@ -211,9 +212,7 @@ def _data(run: Json) -> Json:
         "counts": _counts(cleaned, voices(run)) if cleaned else "",
         "replaced": _replaced(cleaned.get("replaced")),
         "languages": _languages(cleaned.get("languages") or {}),
-        "terms": dict.fromkeys(
-            sentence for each in run.get("consents") or () for sentence in each["terms"]
-        ),
+        "terms": dict.fromkeys(sentence for each in consents_of(run) for sentence in each["terms"]),
     }
 
 

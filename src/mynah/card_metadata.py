@@ -87,6 +87,12 @@ def learned_of(run: Json) -> Json:
     return result_of(run, "train") or result_of(run, "blend")
 
 
+def consents_of(run: Json) -> list[Json]:
+    """Return what was asked of the accounts, and what binds by the flock that a bot began from."""
+    flock = result_of(run, "train").get("flock") or {}
+    return [*(run.get("consents") or ()), *(flock.get("consents") or ())]
+
+
 def cleaned_of(run: Json) -> Json:
     """Return what became of the posts; of a blend, of those of all its bots."""
     return result_of(run, "clean") or result_of(run, "blend").get("clean") or {}

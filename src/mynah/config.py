@@ -150,6 +150,9 @@ class ReportConfig(Settings):
     samples: int = setting(200, "posts that the bot draws to be judged by", least=1)
     floor_samples: int = setting(60, "posts that the base draws, and the Markov chain", least=0)
     judged: int = setting(200, "most held-out posts that are judged", least=1)
+    judged_bytes: int = setting(
+        20_000, "most bytes of those that base and bot are asked about, for the bits", least=1
+    )
     shown: int = setting(30, "posts that the base is shown, to see what that alone does", least=0)
     extracted: int = setting(100, "training posts that the bot is to complete", least=0)
     others: tuple[str, ...] | None = setting(
@@ -192,6 +195,9 @@ class MapConfig(Settings):
     output: str | None = setting(
         None, "folder for map.html and map.png (default: the folder of bots)"
     )
+    keep_days: float = setting(
+        30.0, "how long to remember what was measured of a bot that no map shows", least=0
+    )
     seed: int = setting(0, "random seed", least=0, most=2**32 - 1)
 
 
@@ -201,6 +207,7 @@ class DriftConfig(Settings):
 
     posts: int = setting(40, "most posts of a month that are looked at", least=10)
     versions: int = setting(2, "most earlier versions to set beside the bot", least=0)
+    voices: int = setting(6, "most accounts that are followed, those with most posts", least=1)
     seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)
 
 
@@ -211,6 +218,9 @@ class RenewalConfig(Settings):
     effort: Effort = setting("quick", "how long to learn on: quick, normal or best")
     judged: int = setting(200, "most of the newest posts that old and new are judged by", least=1)
     samples: int = setting(100, "posts that each draws, to count copies", least=1)
+    forget_deleted: bool = setting(
+        False, "take out posts that are not there any more, and learn anew from the base"
+    )
     seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)
 
 

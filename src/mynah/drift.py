@@ -79,7 +79,7 @@ class HeldMonth:
 class Drift:
     """A voice over months."""
 
-    bot: str
+    voice: str  # the author's handle
     months: tuple[Month, ...]
     held: tuple[HeldMonth, ...]
     undated: int  # posts that no month could be given
@@ -100,9 +100,9 @@ class Drift:
         return f"{far} explains (which would be one in forty); {told}."
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `mynah drift --json` prints, but for the files."""
+        """Return what `mynah drift --json` prints of one voice."""
         return {
-            "bot": self.bot,
+            "voice": self.voice,
             "meaning": self.meaning(),
             "months": [_month_row(each) for each in self.months],
             "held_out": [_held_row(each) for each in self.held],

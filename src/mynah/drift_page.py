@@ -1,8 +1,9 @@
-"""A voice over months as a picture and as a page: one file, no script, nothing to load."""
+"""Voices over months as a picture and as a page: one file, no script, nothing to load."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +15,10 @@ _LABELS = 7  # months that are named below a drawing
 _BARS = 240.0  # points that the grey bars of a drawing are wide together
 _BY_POSTS = "How far each month is from the whole; those not shaded were taught, in part or all"
 _BY_BITS = "Bits per byte of held-out posts (never learned from), fewer is better"
+_BRIEFLY = {
+    _BY_POSTS: "how far each month is from the whole",
+    _BY_BITS: "bits per byte of held-out posts, fewer is better",
+}
 _READING = (
     "The distance compares the sequences of three letters in a month's posts with those of all "
     "months: 0 where both are the same, 1 where they share nothing. No model has a part in it. The "
@@ -25,6 +30,11 @@ _READING = (
     "per byte are counted on held-out posts alone, the newest of every account, which neither the "
     "bot nor an earlier version shown here has learned from. Whiskers are 95 % intervals.",
 )
+_APART = (
+    "Each account is compared with itself alone: two people differ in every month, and a month of "
+    "both would tell who was busy, not whose voice has changed."
+)
+_NAMED = 5  # voices that are left out and named
 _LOOKS = {
     "as by chance": {"colour": "bot", "mark": "o"},
     "beyond chance": {"colour": "bot", "mark": "o"},
@@ -34,29 +44,79 @@ _STYLES = {"bot": ("bot", "o", "-"), "base": ("base", "s", ":")}  # colour, mark
 _VERSIONS = (("few_shot", "^", "--"), ("markov", "D", "-."))
 
 
-def drift_figure(found: Drift) -> bytes:
-    """Return the drift as a PNG."""
-    return png(_drawings(found), f"The voice of {found.bot} over months")
+def drift_figure(bot: str, drifts: Sequence[Drift]) -> bytes:
+    """Return the drift of a bot's voices as a PNG."""
+    return png([each for found in _titled(drifts) for each in found], _title(bot))
 
 
-def drift_text(found: Drift) -> str:
-    """Return the page."""
-    about = [*_READING, *notes(found)]
-    tables = [{"title": "Months", "header": MONTH_HEADS, "rows": list(month_rows(found))}]
-    if found.held:
-        header, rows = held_rows(found)
-        tables.append({"title": "Held-out posts, bits per byte", "header": header, "rows": rows})
+def drift_text(bot: str, drifts: Sequence[Drift], left_out: Sequence[str] = ()) -> str:
+    """Return the page.
+
+    Args:
+        bot: its name.
+        drifts: one a voice.
+        left_out: voices that are not shown.
+    """
+    several = len(drifts) > 1
+    about = [*_READING, *([_APART] if several else []), *missing(left_out)]
+    for found in drifts:
+        about += [_of(found, several, note) for note in notes(found)]
     return figures_page(
-        f"The voice of {found.bot} over months",
-        found.meaning(),
+        _title(bot),
+        " ".join(_of(found, several, found.meaning()) for found in drifts),
         about=about,
-        drawings=_drawings(found),
-        tables=tables,
+        drawings=[each for found in _titled(drifts) for each in found],
+        tables=[table for found in drifts for table in _tables(found, several)],
     )
 
 
+def _title(bot: str) -> str:
+    return f"The voice of {bot} over months"
+
+
+def _of(found: Drift, several: bool, words: str) -> str:
+    """Say whose words are about, where there is more than one voice."""
+    return f"@{found.voice}: {words}" if several else words
+
+
+def _titled(drifts: Sequence[Drift]) -> Iterator[list[Drawing]]:
+    """Yield the drawings of each voice; of several, with a line that has room for a name."""
+    for found in drifts:
+        drawings = _drawings(found)
+        if len(drifts) > 1:
+            drawings = [
+                replace(
+                    each,
+                    caption=f"@{found.voice}: {_BRIEFLY[each.caption]}",
+                    alt=f"@{found.voice}: {each.alt}",
+                )
+                for each in drawings
+            ]
+        yield drawings
+
+
+def _tables(found: Drift, several: bool) -> Iterator[dict[str, Any]]:
+    yield {
+        "title": _of(found, several, "Months"),
+        "header": MONTH_HEADS,
+        "rows": list(month_rows(found)),
+    }
+    if found.held:
+        header, rows = held_rows(found)
+        title = _of(found, several, "Held-out posts, bits per byte")
+        yield {"title": title, "header": header, "rows": rows}
+
+
+def missing(left_out: Sequence[str]) -> Iterator[str]:
+    """Yield who is not shown, and why."""
+    if left_out:
+        shown = ", ".join(f"@{name}" for name in left_out[:_NAMED])
+        more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+        yield f"Not followed, for posts of one month alone or fewer of them: {shown}{more}."
+
+
 def notes(found: Drift) -> Iterator[str]:
-    """Yield what is missing, and why."""
+    """Yield what is missing of a voice, and why."""
     if found.undated:
         yield f"Without a date, and left out: {found.undated:,} of the posts."
     if few := sum(each.distance is None for each in found.months):

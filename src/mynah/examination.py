@@ -8,7 +8,7 @@ from typing import Any
 
 from mynah.curriculum import encode
 from mynah.evaluation.extraction import beginnings
-from mynah.evaluation.texts import spread
+from mynah.evaluation.texts import count_within, spread
 from mynah.loss import post_nats
 from mynah.model import Base
 from mynah.prompted import lines
@@ -17,7 +17,8 @@ from mynah.torch_engine import TorchEngine
 
 _BUDGET = 1_024  # tokens that go through a model at once
 _LONGEST = 1_000  # tokens of a post that are judged
-_SHOWN_FOR = 100  # held-out posts that are judged after posts shown: those take twice as long
+# Held-out posts that are judged after posts shown, which takes twice as long, and their bytes.
+_SHOWN_FOR, _SHOWN_BYTES = 100, 10_000
 
 Pair = tuple[str, str]
 
@@ -88,9 +89,10 @@ def costs_once_shown(base: Base, shown: Sequence[str], texts: Sequence[str]) -> 
     engine = TorchEngine(base)
     before = [base.separator, *lines(engine, shown)]
     room = min(_LONGEST, base.context - len(before)) - 1
-    at = spread(range(len(texts)), _SHOWN_FOR)
+    most = min(_SHOWN_FOR, count_within(texts, _SHOWN_BYTES))
+    at = spread(range(len(texts)), most)
     rows = [engine.encode(f"{texts[each]}\n")[:room] for each in at]
-    nats = nats_after(base.model, before, rows, base.separator)
+    nats = nats_after(base.model, before, rows, base.separator, _BUDGET)
     return dict(zip(at, nats, strict=True))
 
 

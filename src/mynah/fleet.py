@@ -130,13 +130,15 @@ def _due(bots: Path, orders: Sequence[Order], shelf: Shelf, record: _Record) -> 
         try:
             job = _job(bots, ordered)
             note = shelf.note(ordered.name)
+            if not (note and note["key"] == job.key):
+                job = replace(job, sources=tuple(map(shelf.bring, job.sources, job.digests)))
         except MynahError as error:
             record.keep(failed(ordered.name, "", error.sentence, error.hint))
             continue
         if note and note["key"] == job.key:
             record.keep({**note, "status": "skipped"})
         else:
-            yield replace(job, sources=tuple(map(shelf.bring, job.sources, job.digests)))
+            yield job
 
 
 def _job(bots: Path, ordered: Order) -> _Job:
@@ -168,7 +170,12 @@ def _with_flock(bots: Path, order: Order) -> Order:
 def _hash(path: str) -> str:
     if not Path(path).exists():
         raise SourceNotFound(f"Nothing is at {path}.", hint="Was it moved?")
-    return hash_tree(Path(path))
+    try:
+        return hash_tree(Path(path))
+    except OSError as error:
+        raise SourceNotFound(
+            f"{path} cannot be read ({error.strerror}).", hint="Look at who may read it."
+        ) from error
 
 
 def _note(outcome: Outcome) -> Note:

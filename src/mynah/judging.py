@@ -21,7 +21,7 @@ from mynah.evaluation.figure import BOT, PERSON
 from mynah.evaluation.findings import PARTS, Findings, assemble
 from mynah.evaluation.likelihood import Costs
 from mynah.evaluation.markov import chain_texts
-from mynah.evaluation.texts import Texts, spread
+from mynah.evaluation.texts import Texts, count_within, spread
 from mynah.evaluation.voices import Voice
 from mynah.examination import costs_once_shown, set_exam, states_of
 from mynah.generation import Engine, generate, unguarded
@@ -123,17 +123,23 @@ class _Case:
     def held_out(self) -> list[str]:
         return [example.text for example in spread(self.parts.held_out, self.config.judged)]
 
+    @property
+    def weighed(self) -> list[str]:
+        """Those of the held-out posts whose bits are counted: long ones tell more each."""
+        held_out = self.held_out
+        return spread(held_out, count_within(held_out, self.config.judged_bytes))
+
 
 def _find_out(case: _Case) -> Findings:
     """Ask base and bot about the same posts, and let both talk."""
-    config, clock, held_out = case.config, case.clock, case.held_out
+    config, clock, weighed = case.config, case.clock, case.weighed
     with clock.part("base"):
-        exam = set_exam(case.learned, held_out, _others(case), config.extracted)
+        exam = set_exam(case.learned, weighed, _others(case), config.extracted)
         base = load_bots_base(case.folder)
         untouched = exam.put_before(base)
     with clock.part("shown"):
         shown = fitting(TorchEngine(base), newest(case.parts.train, config.shown), config.shown)
-        after = costs_once_shown(base, shown, held_out)
+        after = costs_once_shown(base, shown, weighed)
     with clock.part("floors") as moved:
         floors = _floors(case, open_base(case.folder, case.generation.engine, base), shown, moved)
     with clock.part("bot"):
@@ -142,12 +148,12 @@ def _find_out(case: _Case) -> Findings:
     with clock.part("speech") as moved:
         samples = _samples(case, bot, moved)
     said = [sample.text for sample in samples]
-    texts = Texts(learned=case.learned, held_out=held_out, bot=said, floors=floors)
+    texts = Texts(learned=case.learned, held_out=case.held_out, bot=said, floors=floors)
     return Findings(
         texts=texts,
         samples=samples,
         costs=Costs(
-            texts=held_out,
+            texts=weighed,
             base=untouched.held_out,
             bot=marks.held_out,
             few_shot=after,

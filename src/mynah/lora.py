@@ -169,14 +169,18 @@ def load_adapter(model: Any, folder: Path) -> None:
 def copy_adapter(model: Any, folder: Path) -> None:
     """Give a model's adapter the values of the one in `folder`.
 
+    A blend's has another alpha for its rank; it is reckoned into B.
+
     Raises:
         BotError: it is not whole, of another size, or another base's.
     """
     with fitting(folder):
         tensors = load_file(folder / WEIGHTS)
+        rank, alpha = adapter_size(folder)
         for name, layer in adapted(model).items():
             layer.lora_A.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_A.weight"))
             layer.lora_B.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_B.weight"))
+            layer.lora_B.data *= alpha / rank / layer.scale
         if tensors:
             raise KeyError("layers that the base does not have")
 

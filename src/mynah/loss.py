@@ -22,6 +22,7 @@ from mynah.shortlist import Columns
 IGNORE = -100  # targets at padded places
 _ROWS = 256  # rows of logits that exist at once: 256 x 49,152 bf16 numbers are 25 MB
 _LOGITS = _ROWS * 49_152
+_NEAR = 16  # rows of logits in fp32 at once
 
 
 def pad(rows: Sequence[Sequence[int]], filler: int) -> tuple[Tensor, Tensor]:
@@ -128,16 +129,20 @@ def row_nats(model: Any, hidden: Tensor, targets: Tensor) -> Tensor:
     head, real = model.get_output_embeddings(), targets != IGNORE
     flat, wanted = hidden[real], targets[real]
     pieces = [
-        nn.functional.cross_entropy(
-            head(flat[start : start + _ROWS]).float(),
-            wanted[start : start + _ROWS],
-            reduction="none",
-        )
+        _nats(head(flat[start : start + _ROWS]), wanted[start : start + _ROWS])
         for start in range(0, len(flat), _ROWS)
     ]
     spread = torch.zeros(targets.shape, dtype=torch.float32, device=targets.device)
     spread[real] = torch.cat(pieces)
     return spread.sum(dim=1)
+
+
+def _nats(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Return cross-entropies in fp32; a few rows at a time stay in the processor's cache."""
+    parts = zip(torch.split(logits, _NEAR), torch.split(wanted, _NEAR), strict=True)
+    return torch.cat(
+        [nn.functional.cross_entropy(part.float(), of, reduction="none") for part, of in parts]
+    )
 
 
 def groups(order: Sequence[int], rows: Sequence[Sequence[int]], budget: int) -> list[list[int]]:

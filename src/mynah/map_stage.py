@@ -6,7 +6,10 @@ bots/.map/<hash of a bot>.json    bits of posts, by their hashes: no text stands
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,7 +58,9 @@ def map_bots(
     check_bots(folders, 2)
     base = _one_base(folders)
     posts = choose(folders, config.posts, config.seed)
-    bits, measured = _measure(bots / ".map", folders, posts, watch or Nobody())
+    memory = bots / ".map"
+    bits, measured = _measure(memory, folders, posts, watch or Nobody())
+    _forget(memory, config.keep_days)
     names = [folder.name for folder in folders]
     found = _named(lay_out(names, base, posts, bits, seed=config.seed), folders, config)
     place = Path(config.output) if config.output else bots
@@ -99,8 +104,23 @@ def _measure(
         if texts:
             own.update((marks[text], bits) for text, bits in zip(texts, cost.bits, strict=True))
             write_json(file, own)
+        else:
+            with suppress(OSError):  # somebody else's map has just forgotten it
+                os.utime(file)
     bits = [[[own[marks[text]] for text in each] for each in posts] for own in known]
     return bits, sum(map(len, missing))
+
+
+def _forget(memory: Path, keep_days: float) -> None:
+    """Take away what no map has used for so long: its bot is gone, or has learned on since.
+
+    Whoever draws another map meanwhile has read it by now, or measures it anew.
+    """
+    oldest = time.time() - keep_days * 86_400
+    for file in memory.glob("*"):
+        with suppress(OSError):
+            if file.stat().st_mtime < oldest:
+                file.unlink()
 
 
 def _mark_of(folder: RunFolder) -> str:

@@ -9,6 +9,7 @@ on their own (`linear`) is another thing: it multiplies one bot's B with another
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -57,7 +58,20 @@ def mix_adapters(
         ExtraMissing: peft is not installed.
         BotError: an adapter is not whole, or is another base's.
     """
-    peft = require()
+    with warnings.catch_warnings():  # peft asks transformers by a name that has become old
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        return _mix(require(), model, adapters, weights, target, kind, rank)
+
+
+def _mix(
+    peft: Any,
+    model: Any,
+    adapters: Sequence[Path],
+    weights: Sequence[float],
+    target: Path,
+    kind: Kind,
+    rank: int | None,
+) -> int:
     # No bare numbers: peft would take those of the layers for them.
     names = [f"parent_{number}" for number in range(len(adapters))]
     with fitting(adapters[0]):

@@ -23,8 +23,9 @@ from mynah.errors import SettingsError
 from mynah.export import export, target_folder
 from mynah.fast_llama import supports
 from mynah.held_out import read_split
+from mynah.inheritance import find_flock, flock_row, inheritance
 from mynah.learner import Learner, fit
-from mynah.lora import adapter_size, add_adapter, copy_adapter, save_adapter
+from mynah.lora import add_adapter, copy_adapter, save_adapter
 from mynah.model import Base, load_base, quiet_transformers
 from mynah.parentage import refuse_blend
 from mynah.plan import Machine, Plan, make_plan
@@ -32,7 +33,6 @@ from mynah.rehearsal import Rehearsal
 from mynah.replicas import ALONE, Replicas, find_replicas
 from mynah.run_folder import (
     RunFolder,
-    hash_tree,
     read_json,
     replacing_folder,
     write_json,
@@ -81,6 +81,7 @@ def train_bot(
             cost = estimate(base, lessons.rows, lessons.steps, plan, ready.learner, replicas.count)
         _announce(base, plan, lessons, cost, watch)
         keep = _checkpoints(folder, base, plan, lessons, config, resume)
+        flock = inheritance(folder, config, base, plan)
         made["run"] = _begin(folder, config, dataset, resume, made["run"])
         used = {**asdict(config), **plan.to_json(), "base": _lasting_name(config.base)}
         made["config"] = {**used, "dataset": asdict(dataset)}
@@ -92,7 +93,7 @@ def train_bot(
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
         made["outputs"] = [folder.adapter]
         made["result"] = _training_result(base, plan, lessons, parts, course)
-        made["result"]["flock"] = _flock_row(folder, config, base, plan)
+        made["result"]["flock"] = flock
     return course
 
 
@@ -194,7 +195,7 @@ def _checkpoints(
 ) -> Checkpoints:
     """Return where the training is saved, under the key of everything its weights depend on."""
     device = f"{base.device.name} {base.device.dtype}"
-    flock = _flock_row(folder, config, base, plan)
+    flock = flock_row(folder, config, base, plan)
     key = training_key(plan.to_json(), base.info.sha256, device, lessons.rows, lessons.steps, flock)
     return Checkpoints(
         folder=folder.checkpoints, key=key, seconds=config.save_seconds, resume=resume
@@ -257,41 +258,6 @@ def prepare(
 def _machine(base: Base) -> Machine:
     """Return what a plan needs to know of where the base is."""
     return Machine(device=base.device.name, int8=base.device.int8 and supports(base.model))
-
-
-def find_flock(folder: RunFolder, name: str, base: Base, plan: Plan) -> RunFolder:
-    """Return the bot that another one starts from: by name beside it, or by folder.
-
-    Raises:
-        StageMissing: it has not been trained.
-        SettingsError: it is another base's, or its adapter has another size.
-    """
-    beside = RunFolder(folder.root.parent / name)
-    flock = beside if beside.run.exists() else RunFolder(Path(name))
-    flock.require(flock.run)
-    flock.require(flock.adapter)
-    if flock.stage_record("train")["result"]["base"]["sha256"] != base.info.sha256:
-        raise SettingsError(
-            f"Flock '{flock.name}' was trained on another base than '{base.info.name}'.",
-            hint="Choose its --base, or train one: mynah flock train <accounts> --base ...",
-        )
-    if (size := adapter_size(flock.adapter)) != (plan.rank, plan.alpha):
-        raise SettingsError(
-            f"Flock '{flock.name}' has rank {size[0]}, and the bot would have {plan.rank}.",
-            hint=f"Choose --rank {size[0]}.",
-        )
-    return flock
-
-
-def _flock_row(
-    folder: RunFolder, config: TrainingConfig, base: Base, plan: Plan
-) -> dict[str, Any] | None:
-    """Return what is recorded of the flock that a bot starts from."""
-    if not config.flock or plan.rank is None:
-        return None
-    flock = find_flock(folder, config.flock, base, plan)
-    accounts = [row["handle"] for row in flock.read_run()["accounts"]]
-    return {"name": flock.name, "accounts": accounts, "sha256": hash_tree(flock.adapter)}
 
 
 def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch: Watch) -> None:

@@ -14,11 +14,13 @@ from mynah.errors import ExtraMissing, FleetError, MynahError
 
 Item = TypeVar("Item")
 
-# Read by Ray when it is first loaded. Nothing is reported to anybody.
-_QUIET = {
+# Read by Ray when it is first loaded. Nothing is reported to anybody, and a task that a machine has
+# too little memory for is tried three more times: of itself Ray would try for ever.
+_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_task_oom_retries": "3",
 }
 _FEWEST_AT_ONCE = 4  # tasks that are begun or wait for a machine
 
@@ -38,7 +40,7 @@ def load_ray() -> Any:
     Raises:
         ExtraMissing: it is not installed.
     """
-    for name, value in _QUIET.items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -158,5 +160,7 @@ def _ended(ray: Any, running: dict[Any, Item]) -> Iterator[Outcome]:
 def _sentence(error: Exception) -> str:
     """Return what went wrong on the other machine: the last line of what it says."""
     cause = getattr(error, "cause", None) or error
+    if type(cause).__name__ == "OutOfMemoryError":  # whose last line is a page of Ray's settings
+        return "Its machine ran short of memory each time; with fewer --workers each bot has more."
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return f"{type(cause).__name__}: {lines[-1] if lines else 'it says nothing'}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mynah.bot import load_bot
 from mynah.cleaning import read_cleaned
@@ -32,10 +32,12 @@ from mynah.run_folder import RunFolder, hash_tree, now, write_json
 from mynah.stages import clean_posts
 from mynah.torch_engine import TorchEngine
 from mynah.updating import saved_settings, update_posts
-from mynah.versions import adopt, keep_version, link
+from mynah.versions import adopt, forget_versions, keep_version, link, version_of, versions_of
 from mynah.watch import Nobody, Watch, bar
 
-_MADE = ("fetch", "clean", "train")
+# Report and samples were the old one's. What was pushed is still where it was pushed to.
+_STAYS = ("fetch", "clean", "train", "push")
+_FORGOTTEN = "it has learned anew without the posts that are gone"
 _LONGEST, _BUDGET = 512, 2_048  # tokens of a post, and of those that are judged at once
 
 
@@ -52,6 +54,8 @@ class Renewal:
     """What became of an update."""
 
     new_posts: int
+    gone: int = 0  # posts that the bot had and their source has no more
+    forgotten: bool = False  # those were taken out, and the bot has learned anew without them
     kept: bool
     why: str
     judged_on: int = 0  # held-out posts, the newest
@@ -73,6 +77,10 @@ def renew_bot(
     Better: fewer bits per byte on the newest posts, which neither of the two has learned from, and
     no larger share of copies among posts drawn without the copy guard.
 
+    Where posts that are gone are to be forgotten, the adapter knows them still, and so do earlier
+    versions: the bot learns anew from its base, takes the old one's place however it does, and
+    the versions go.
+
     Args:
         folder: the bot's.
         config: how to learn on and to judge.
@@ -91,25 +99,22 @@ def renew_bot(
     stood = hash_tree(folder.adapter)
     with _beside(folder) as new:
         fetch = fetch or build(FetchConfig, saved_settings(folder)["fetch"])
-        count = update_posts(new, fetch, sources=sources, watch=watch)
-        if not count:
-            return Renewal(new_posts=0, kept=False, why="nothing new was found")
+        forget = config.forget_deleted
+        news = update_posts(new, fetch, sources=sources, whole=True, forget=forget, watch=watch)
+        found = Renewal(new_posts=news.new, gone=news.gone, kept=False, why="nothing new was found")
+        forget = forget and news.gone > 0
+        if not (news.new or forget):
+            return found
         clean_posts(new, build(CleaningConfig, folder.stage_record("clean")["config"]), watch=watch)
         dataset = build(DatasetConfig, folder.stage_record("train")["config"]["dataset"])
+        if forget:
+            train_bot(new, _from_the_base(folder, training), dataset, watch=watch)
+            _take(folder, new, stood, forget=True)
+            return replace(found, forgotten=True, kept=True, why=_FORGOTTEN)
         train_bot(new, training, dataset, watch=watch)
         with bar(watch, "Judging the old and the new on the newest posts"):
-            judged, before, after = _judge(folder, new, dataset, config)
-        kept, why = _verdict(before, after)
-        version = _take(folder, new, stood) if kept else None
-    return Renewal(
-        new_posts=count,
-        kept=kept,
-        why=why,
-        judged_on=judged,
-        before=before,
-        after=after,
-        version=version,
-    )
+            judged = _judge(folder, new, dataset, config, found)
+        return replace(judged, version=_take(folder, new, stood)) if judged.kept else judged
 
 
 def _training(folder: RunFolder, config: RenewalConfig) -> TrainingConfig:
@@ -127,6 +132,16 @@ def _training(folder: RunFolder, config: RenewalConfig) -> TrainingConfig:
         seed=config.seed,
         flock=str(folder.root.resolve()),
     )
+
+
+def _from_the_base(folder: RunFolder, training: TrainingConfig) -> TrainingConfig:
+    """Return how the bot was trained at first, from nothing that may know what is to be forgotten.
+
+    What an update records is how it learned on; the oldest version has what was before that.
+    """
+    first = versions_of(folder)[:1]
+    origin = version_of(folder, first[0]) if first else folder
+    return replace(training, effort=origin.stage_record("train")["config"]["effort"], flock=None)
 
 
 @contextmanager
@@ -147,9 +162,9 @@ def _beside(folder: RunFolder) -> Iterator[RunFolder]:
 
 
 def _judge(
-    old: RunFolder, new: RunFolder, dataset: DatasetConfig, config: RenewalConfig
-) -> tuple[int, Voice, Voice]:
-    """Return the number of posts judged on, and both voices on them."""
+    old: RunFolder, new: RunFolder, dataset: DatasetConfig, config: RenewalConfig, found: Renewal
+) -> Renewal:
+    """Return what was found, with both voices on the newest posts, and which of them stays."""
     parts = split(read_cleaned(new.cleaned), dataset)
     texts = [example.text for example in parts.held_out][-config.judged :]
     if not texts:
@@ -158,8 +173,9 @@ def _judge(
             hint=f"Run: mynah train {old.name} --held-out 0.1",
         )
     index = CopyIndex([example.text for example in parts.train])
-    voices = [_voice(each, texts, index, config) for each in (old, new)]
-    return len(texts), voices[0], voices[1]
+    before, after = (_voice(each, texts, index, config) for each in (old, new))
+    kept, why = _verdict(before, after)
+    return replace(found, kept=kept, why=why, judged_on=len(texts), before=before, after=after)
 
 
 def _voice(
@@ -181,18 +197,24 @@ def _verdict(before: Voice, after: Voice) -> tuple[bool, str]:
     return True, "it knows the newest posts better, and repeats no more of them"
 
 
-def _take(folder: RunFolder, new: RunFolder, stood: str) -> int:
-    """Give the bot what was made beside it; return the version that stands for what it was."""
+def _take(folder: RunFolder, new: RunFolder, stood: str, *, forget: bool = False) -> int | None:
+    """Give the bot what was made beside it; return the version that stands for what it was.
+
+    Where that is to be forgotten there is none. The versions go first: killed in between, the bot
+    still has what is to be forgotten, and the same command ends it.
+    """
     with folder.lock():
         if hash_tree(folder.adapter) != stood:
             raise BotBusy(
                 f"Bot '{folder.name}' was trained anew meanwhile.",
                 hint=f"Run again: mynah update {folder.name}",
             )
-        version = keep_version(folder)
+        version = None if forget else keep_version(folder)
+        if forget:
+            forget_versions(folder)
         adopt(folder, new.root)
         run = folder.read_run()
         updates = [*run.get("updates", []), {"at": now(), "instead_of": version}]
-        stages = {name: run["stages"][name] for name in _MADE}  # report and samples were the old's
+        stages = {name: run["stages"][name] for name in _STAYS if name in run["stages"]}
         write_json(folder.run, run | {"stages": stages, "updates": updates})
     return version

@@ -30,14 +30,26 @@ def choose(logits: Logits, config: GenerationConfig, dice: Sequence[float]) -> l
 
 
 def _choose(logits: Logits, config: GenerationConfig, dice: float) -> int:
-    chance = np.exp((logits - logits.max()) / np.float32(config.temperature))
-    total = float(chance.sum(dtype=np.float64))
+    chance = logits - logits.max()
+    chance *= np.float32(1 / config.temperature)
+    np.exp(chance, out=chance)  # in place: fresh memory costs more than the arithmetic
+    total = float(chance.sum())
     # All tokens rarer than this hold less than 1 - top_p together, so the nucleus has none of
-    # them, and a few hundred are sorted instead of all.
+    # them, and a few thousand are sorted instead of all.
     rare = (1 - config.top_p) * total / len(chance)
-    likely = np.flatnonzero(chance >= rare)
-    order = likely[np.argsort(-chance[likely], kind="stable")]
+    order = _likeliest_first(chance, np.flatnonzero(chance >= rare))
     reach = chance[order].cumsum(dtype=np.float64)
     reach = reach[: np.searchsorted(reach, config.top_p * total) + 1]
     at = np.searchsorted(reach, dice * reach[-1], side="right")
     return int(order[min(at, len(reach) - 1)])
+
+
+def _likeliest_first(chance: Logits, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return tokens by falling chance, equal ones by their number.
+
+    Bits of positive floats rise as the floats do, so chance and token make one whole number: those
+    numpy sorts ten times as fast as it sorts an index by floats.
+    """
+    keys = tokens - (chance[tokens].view(np.int32).astype(np.int64) << 32)
+    keys.sort()
+    return keys & 0xFFFFFFFF

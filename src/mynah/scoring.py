@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mynah.fast_llama import Body, body_of
+from mynah.fast_llama import Body, body_of, supports
+from mynah.laid_out import Reader, causal, look, together
 from mynah.loss import IGNORE, groups, pad, row_nats
 
 _CACHED = 4_096  # tokens of a group whose keys and values are kept, those before it included
@@ -17,35 +18,68 @@ _CACHED = 4_096  # tokens of a group whose keys and values are kept, those befor
 
 @torch.no_grad()
 def nats_after(
-    model: Any, shown: Sequence[int], rows: Sequence[Sequence[int]], filler: int
+    model: Any, shown: Sequence[int], rows: Sequence[Sequence[int]], filler: int, budget: int
 ) -> list[float]:
     """Return -log p of each row after the tokens shown, in nats.
 
-    What was shown is read once: its keys and values stand before all rows of a group.
+    What was shown is read once: its keys and values stand before all rows.
 
     Args:
         model: a causal language model.
-        shown: token ids, the opening separator first.
+        shown: token ids, two at least, the opening separator first.
         rows: token ids of each text, its end last.
         filler: id to pad with.
+        budget: padded tokens that go through the model at once.
     """
-    before = torch.tensor([shown[:-1]], device=model.device)
-    cache = model.base_model(input_ids=before, use_cache=True).past_key_values
     whole = [[shown[-1], *row] for row in rows]
-    nats = torch.zeros(len(rows))
-    for group in _beside(whole, len(shown)):
+    order, nats = sorted(range(len(whole)), key=lambda at: len(whole[at])), torch.zeros(len(rows))
+    if supports(model) and model.device.type == "cpu":
+        body, sizes = _after(model, shown[:-1], max(map(len, whole)), budget), whole
+    else:  # there the cache is repeated for each row, so that its size counts as well
+        body, budget = _after_cache(model, shown[:-1]), max(budget, _CACHED)
+        sizes = [[*shown, *row] for row in rows]
+    for group in groups(order, sizes, budget):
         ids, targets = pad([whole[at] for at in group], filler)
-        own = copy.deepcopy(cache)
-        own.batch_repeat_interleave(len(group))
-        out = model.base_model(input_ids=ids.to(model.device), past_key_values=own, use_cache=True)
-        nats[group] = row_nats(model, out.last_hidden_state, targets.to(model.device)).cpu()
+        hidden = body(ids.to(model.device))
+        nats[group] = row_nats(model, hidden, targets.to(model.device)).cpu()
     return [float(each) for each in nats]
 
 
-def _beside(rows: Sequence[Sequence[int]], shown: int) -> list[list[int]]:
-    """Return rows in groups of like length whose cache is not too large."""
-    order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
-    return groups(order, [range(shown + len(row)) for row in rows], _CACHED)
+def _after(model: Any, start: Sequence[int], longest: int, budget: int) -> Body:
+    """Return a Llama's body for posts that all come after one beginning."""
+    reader = Reader(model, start, budget, len(start) + longest)
+    groups, width = reader.groups, reader.width
+
+    def body(ids: Tensor) -> Tensor:
+        posts, tokens = ids.shape
+        mask = causal(tokens, model.config.num_attention_heads // groups, model.dtype)
+
+        def attend(at: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            q = q.view(posts, tokens, groups, -1, width).permute(0, 2, 3, 1, 4).flatten(2, 3)
+            k, v = (each.view(posts, tokens, groups, width).transpose(1, 2) for each in (k, v))
+            seen = together(look(q, k, v, mask), reader.look_back(at, q))
+            seen = seen.view(posts, groups, -1, tokens, width).permute(0, 3, 1, 2, 4)
+            return seen.reshape(posts * tokens, -1)
+
+        positions = (reader.begun + torch.arange(tokens)).repeat(posts)
+        return reader.read(ids.flatten(), positions, attend).view(posts, tokens, -1)
+
+    return body
+
+
+def _after_cache(model: Any, start: Sequence[int]) -> Body:
+    """Return the body of any model, with transformers' cache of the beginning."""
+    before = torch.tensor([list(start)], device=model.device)
+    cache = model.base_model(input_ids=before, use_cache=True).past_key_values
+
+    def body(ids: Tensor) -> Tensor:
+        own = copy.deepcopy(cache)
+        own.batch_repeat_interleave(len(ids))
+        out = model.base_model(input_ids=ids, past_key_values=own, use_cache=True)
+        hidden: Tensor = out.last_hidden_state
+        return hidden
+
+    return body
 
 
 @torch.no_grad()

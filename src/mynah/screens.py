@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mynah.attribution import Attribution, Confusion
 from mynah.drift import Drift
-from mynah.drift_page import MONTH_HEADS, held_rows, month_rows, notes
+from mynah.drift_page import MONTH_HEADS, held_rows, missing, month_rows, notes
 from mynah.errors import SettingsError
 from mynah.intervals import wilson
 from mynah.map_page import distance_rows, group_name, stress_words
@@ -138,8 +138,18 @@ def print_map(found: VoiceMap) -> None:
     out().print(Text(f"{found.meaning()} {stress_words(found.stress)}"))
 
 
-def print_drift(found: Drift) -> None:
-    """Show the newest months, what their held-out posts cost, and what that means."""
+def print_drifts(drifts: Sequence[Drift], left_out: Sequence[str]) -> None:
+    """Show the newest months of each voice, what their held-out posts cost, and what that means."""
+    for found in drifts:
+        if len(drifts) > 1:
+            out().print(Text(f"@{found.voice}", "bold"))
+        _print_drift(found)
+        out().print()
+    for sentence in missing(left_out):
+        out().print(Text(sentence))
+
+
+def _print_drift(found: Drift) -> None:
     rows = list(month_rows(found))
     if len(rows) > _MONTHS:
         out().print(f"The newest {_MONTHS} of {len(rows)} months; the page has all.")

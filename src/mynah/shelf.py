@@ -6,7 +6,9 @@ step, elsewhere the note is written last. So a machine that dies leaves a bot or
 
 from __future__ import annotations
 
+import hashlib
 import json
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -57,7 +59,11 @@ class Shelf(Protocol):
 
 def open_shelf(bots: Path, storage: str | None) -> Shelf:
     """Return the shelf of a folder of bots, or of a storage's address."""
-    return StorageShelf(storage.rstrip("/")) if storage else FolderShelf(bots.resolve())
+    if not storage:
+        return FolderShelf(bots.resolve())
+    whose = f"{platform.node()} {bots.resolve()}"
+    driver = hashlib.sha256(whose.encode()).hexdigest()[:12]
+    return StorageShelf(storage.rstrip("/"), driver)
 
 
 @dataclass(frozen=True)
@@ -115,9 +121,13 @@ class FolderShelf:
 
 @dataclass(frozen=True)
 class StorageShelf:
-    """A storage by its address, as fsspec knows it: s3://, gs://, file:// and others."""
+    """A storage by its address, as fsspec knows it: s3://, gs://, file:// and others.
+
+    Another fleet may use it at the same time, so each brings its sources to a place of its own.
+    """
 
     address: str
+    driver: str  # a name for the folder of bots whose fleet it is: one at a time is made there
 
     def note(self, name: str) -> Note | None:
         """Return what was noted of a finished bot."""
@@ -160,7 +170,7 @@ class StorageShelf:
                 hint="Use the archive's zip.",
             )
         with self._reached() as (files, root):
-            target = f"{root}/{_SOURCES}/{digest}/{path.name}"
+            target = f"{root}/{_SOURCES}/{self.driver}/{digest}/{path.name}"
             if not files.exists(target):
                 files.makedirs(target.rpartition("/")[0], exist_ok=True)
                 files.put_file(source, target)
@@ -176,8 +186,9 @@ class StorageShelf:
     def clear(self) -> None:
         """Take away the sources: they were needed on the way only."""
         with self._reached() as (files, root):
-            if files.exists(f"{root}/{_SOURCES}"):
-                files.rm(f"{root}/{_SOURCES}", recursive=True)
+            own = f"{root}/{_SOURCES}/{self.driver}"
+            if files.exists(own):
+                files.rm(own, recursive=True)
 
     @property
     def _shown(self) -> str:

@@ -25,7 +25,7 @@ from mynah.cleaning import Cleaned, clean, cleaned_to_json, dropped_to_json
 from mynah.config import CleaningConfig, FetchConfig
 from mynah.dataset import enough, joined_name
 from mynah.errors import BotExists
-from mynah.parentage import refuse_blend
+from mynah.parentage import PLACE, refuse_blend
 from mynah.records import Account, Post, post_to_json, read_posts
 from mynah.run_folder import RunFolder, hash_tree, open_bot, write_rows
 from mynah.sources import Fetched, Trip, lasting, read_all
@@ -167,7 +167,7 @@ def _forget_later_stages(folder: RunFolder) -> None:
     if folder.run.exists():
         folder.run.unlink()
     exports = folder.root.glob(f"{folder.model.name}-*")
-    for path in (folder.checkpoints, folder.adapter, folder.model, *exports):
+    for path in (folder.checkpoints, folder.adapter, folder.model, folder.root / PLACE, *exports):
         shutil.rmtree(path, ignore_errors=True)
     shown = (folder.samples, folder.report, folder.page, folder.quiz, folder.card)
     pictures = (folder.preview, folder.preview_page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from mynah.sources.consent import RIGHT
 
 def binding_terms(folder: RunFolder) -> tuple[str, ...]:
     """Return the sentences that bind whoever has this bot, each once."""
-    return tuple(dict.fromkeys(term for each in _bound(folder) for term in each["terms"]))
+    return tuple(dict.fromkeys(term for each in bound_consents(folder) for term in each["terms"]))
 
 
 def require_own_posts(folder: RunFolder, *, public: bool, word: bool) -> None:
@@ -26,7 +26,7 @@ def require_own_posts(folder: RunFolder, *, public: bool, word: bool) -> None:
     Raises:
         NoConsent: the terms forbid it, or want a word that the person has not given.
     """
-    specs = ", ".join(f"{each['source']}:{each['account']}" for each in _bound(folder))
+    specs = ", ".join(f"{each['source']}:{each['account']}" for each in bound_consents(folder))
     if specs and public:
         raise NoConsent(
             f"Bot '{folder.name}' learned from {specs}, and the terms of that service do not let "
@@ -42,12 +42,23 @@ def require_own_posts(folder: RunFolder, *, public: bool, word: bool) -> None:
         )
 
 
-def _bound(folder: RunFolder) -> Iterator[Mapping[str, Any]]:
-    """Yield the consents that came with terms, those of the flock that a bot began from as well."""
+def bound_consents(folder: RunFolder) -> list[Mapping[str, Any]]:
+    """Return the consents that came with terms, those of the flock that a bot began from as well.
+
+    A training writes the flock's into its own record, so that they outlive the flock's folder. Of
+    a bot from before that was so, the folder is asked while it is there.
+    """
     run = folder.read_run()
     trained = run["stages"].get("train") or {}
-    flock = (trained.get("config") or {}).get("flock")
+    flock = (trained.get("result") or {}).get("flock") or {}
+    inherited = flock.get("consents")
+    if inherited is None:
+        inherited = _of_flocks_folder(folder, (trained.get("config") or {}).get("flock"))
+    own = run.get("consents") or ()
+    return [consent for consent in (*own, *inherited) if consent.get("terms")]
+
+
+def _of_flocks_folder(folder: RunFolder, flock: str | None) -> Sequence[Mapping[str, Any]]:
     places = [folder.root.parent / flock, Path(flock)] if flock else []
-    flocks = [RunFolder(place).read_run() for place in places if RunFolder(place).run.exists()]
-    for each in [run, *flocks[:1]]:
-        yield from (consent for consent in each.get("consents") or () if consent.get("terms"))
+    flocks = [RunFolder(place) for place in places if RunFolder(place).run.exists()]
+    return bound_consents(flocks[0]) if flocks and flocks[0].root != folder.root else ()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from mynah.config import FetchConfig
+from mynah.deletions import LISTED, Listing
 from mynah.errors import BotBusy, EmptySource, SettingsError
 from mynah.parentage import refuse_blend
 from mynah.records import Post, post_to_json
@@ -16,14 +19,24 @@ from mynah.waiting_room import known_posts, merged, pages_of, waiting
 from mynah.watch import Nobody, Watch
 
 
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """What the sources of a bot have now that it had not, and the other way round."""
+
+    new: int
+    gone: int = 0  # posts that it has and its source has no more; 0 where nobody looked
+
+
 def update_posts(
     folder: RunFolder,
     config: FetchConfig,
     *,
     sources: Sequence[str] = (),
+    whole: bool = False,
+    forget: bool = False,
     watch: Watch | None = None,
-) -> int:
-    """Ask the services that a bot's posts came from for newer ones; return how many there were.
+) -> News:
+    """Ask the services that a bot's posts came from for newer ones.
 
     Later stages keep what they made: the hashes in run.json tell that it is of fewer posts.
 
@@ -31,6 +44,8 @@ def update_posts(
         folder: the bot's.
         config: how to read.
         sources: where to look instead, as in a newer archive of the same account.
+        whole: list all posts, where that costs nothing but time, to find out which are gone.
+        forget: take those away.
         watch: looks on.
 
     Raises:
@@ -44,16 +59,21 @@ def update_posts(
     asked, known = list(sources) or _remotes(folder, record), known_posts(posts)
     named = ("update", folder.name, *asked)
     with waiting(folder.root.parent, named, config.keep_hours) as wait:
-        trip = Trip(pages=pages_of(wait), watch=watch, known=known)
-        fetched = read_all(asked, config, trip)
-        new = [post for post in _new_ones(fetched, watch) if not _has(known, post)]
+        stops = {key: each for key, each in known.items() if not (whole and key[0] in LISTED)}
+        fetched = read_all(asked, config, Trip(pages=pages_of(wait), watch=watch, known=stops))
+        listing = Listing(everything=config.max_posts is None and all(map(remote_of, asked)))
+        came = listing.seeing(_what_comes(fetched, watch))
+        new = [post for post in came if not _has(known, post)]
+        gone = listing.gone(posts) if whole and not fetched.partial else 0
         with stage(folder, "fetch", config, ()) as made:
             if hash_tree(posts) != before:
                 raise BotBusy(
                     f"The posts of '{folder.name}' were changed meanwhile.",
                     hint=f"Run again: mynah fetch --update {folder.name}",
                 )
-            count = write_rows(posts, map(post_to_json, merged(posts, new)))
+            drop = gone > 0 and forget
+            kept = (post for post in merged(posts, new) if not (drop and listing.lacks(post)))
+            count = write_rows(posts, map(post_to_json, kept))
             made["inputs"] = record["inputs"] | fetched.input_hashes()
             made["outputs"] = [posts]
             consents = [consent.to_json() for consent in fetched.consents]
@@ -63,7 +83,7 @@ def update_posts(
             made["more"] = {"sources": list(dict.fromkeys([*record["sources"], *lasts]))}
     for notice in fetched.notices:
         watch.say(notice)
-    return len(new)
+    return News(new=len(new), gone=gone)
 
 
 def _has(known: Mapping[tuple[str, str], Known], post: Post) -> bool:
@@ -82,12 +102,10 @@ def _remotes(folder: RunFolder, record: Mapping[str, Any]) -> list[str]:
     return remotes
 
 
-def _new_ones(fetched: Fetched, watch: Watch) -> list[Post]:
-    """Return what the services gave; nothing new is no error here."""
-    try:
-        return list(counted(fetched, watch))
-    except EmptySource:
-        return []
+def _what_comes(fetched: Fetched, watch: Watch) -> Iterator[Post]:
+    """Yield what the services give; nothing new is no error here."""
+    with suppress(EmptySource):
+        yield from counted(fetched, watch)
 
 
 def named_bot(names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mynah.errors import SettingsError
+from mynah.parentage import refuse_blend
 from mynah.run_folder import RunFolder, replacing_folder, storage_errors
 
 _OWN = ("versions", "checkpoints")  # what is no part of a version
@@ -39,6 +40,13 @@ def keep_version(folder: RunFolder) -> int:
     return number
 
 
+def forget_versions(folder: RunFolder) -> None:
+    """Take all versions away, for good. The bot's lock has to be held."""
+    with storage_errors(folder.root):
+        if _place(folder).exists():
+            shutil.rmtree(_place(folder))
+
+
 def roll_back(folder: RunFolder, number: int | None = None) -> tuple[int, int]:
     """Bring back an earlier version; what stands now becomes a version itself.
 
@@ -51,9 +59,12 @@ def roll_back(folder: RunFolder, number: int | None = None) -> tuple[int, int]:
 
     Raises:
         SettingsError: there is no such version.
+        BotError: it is a blend, which has none.
         BotBusy: another process works on the bot.
     """
     there = versions_of(folder)
+    if not there:
+        refuse_blend(folder, "rollback")
     number = there[-1] if number is None and there else number
     if number not in there:
         shown = ", ".join(map(str, there)) or "none"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mynah.commands.shared import bot_folder, sample_row, say_next, tracker_of, watch_of
 from mynah.run_folder import RunFolder, bots_in
 from mynah.terminal import print_post, print_report
+from mynah.watch import Watch
 
 if TYPE_CHECKING:
     from mynah.speaking import Tally
@@ -108,6 +109,7 @@ def do_who(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dic
         text, names = None, [each for each in (text, *names) if each is not None]
     folders = [bot_folder(bots, name) for name in names] or _trained(bots)
     if text is None:
+        folders = _without_blends(folders, watch)
         table = confuse(folders, settings["who"], watch=watch)
         if not arguments.json:
             print_confusion(table)
@@ -126,6 +128,7 @@ def do_map(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dic
 
     watch = watch_of(arguments)
     folders = [bot_folder(bots, name) for name in arguments.names] or _trained(bots)
+    folders = _without_blends(folders, watch)
     drawn = map_bots(bots, folders, settings["map"], watch=watch)
     if not arguments.json:
         print_map(drawn.map)
@@ -133,6 +136,21 @@ def do_map(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dic
     say_next(watch, wrote, "mynah who --table shows whose posts are taken for whose")
     files = {"page": str(drawn.page), "picture": str(drawn.picture)}
     return {**drawn.map.to_json(), "measured": drawn.measured, **files}
+
+
+def _without_blends(folders: list[RunFolder], watch: Watch) -> list[RunFolder]:
+    """Leave out blends that stand beside one of their bots: its posts are theirs as well."""
+    from mynah.parentage import parents_of
+
+    names, apart = {folder.name for folder in folders}, []
+    for folder in folders:
+        shared = [parent.name for parent in parents_of(folder) if parent.name in names]
+        if shared:
+            why = f"it is a blend, and its posts are those of {' and '.join(shared)}"
+            watch.say(f"'{folder.name}' is left out: {why}.")
+        else:
+            apart.append(folder)
+    return apart
 
 
 def _trained(bots: Path) -> list[RunFolder]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mynah.commands.shared import bot_folder, say_next, watch_of
 from mynah.run_folder import RunFolder, bots_in
 from mynah.terminal import print_lineage, print_renewal
 from mynah.watch import Watch
+
+if TYPE_CHECKING:
+    from mynah.renewing import Renewal
 
 Settings = dict[str, Any]
 
@@ -98,13 +102,39 @@ def do_update(arguments: argparse.Namespace, settings: Settings, bots: Path) -> 
     )
     if not arguments.json and renewal.before and renewal.after:
         print_renewal(renewal)
+    _tell_gone(arguments, renewal, folder, watch)
     if renewal.kept:
         _draw_anew(folder, watch)
+    if renewal.forgotten:
+        say_next(watch, f"The new one stays: {renewal.why}.", f"mynah report {folder.name}")
+    elif renewal.kept:
         wrote = f"The new one stays: {renewal.why}. What it was is version {renewal.version}."
         say_next(watch, wrote, f"mynah report {folder.name}, or mynah rollback {folder.name}")
     else:
         say_next(watch, f"The bot stays as it was: {renewal.why}.", f"mynah say {folder.name}")
     return {"bot": folder.name, **asdict(renewal)}
+
+
+def _tell_gone(
+    arguments: argparse.Namespace, renewal: Renewal, folder: RunFolder, watch: Watch
+) -> None:
+    """Say how many posts are gone, and what to type; or what still holds them."""
+    from mynah.parentage import command, parents_of
+
+    if not renewal.gone:
+        return
+    posts = "post of the bot is" if renewal.gone == 1 else "posts of the bot are"
+    told = f"{renewal.gone:,} {posts} not there any more: deleted, or hidden."
+    if not renewal.forgotten:
+        words = " ".join(["mynah update", folder.name, *map(shlex.quote, arguments.sources)])
+        watch.say(f"{told} To have it learn anew without: {words} --forget-deleted")
+        return
+    watch.say(f"{told} They were taken out, and earlier versions that knew them.")
+    for other in bots_in(folder.root.parent):
+        if folder.name in [parent.name for parent in parents_of(other)]:
+            watch.say(f"The blend '{other.name}' still knows them. Run: {command(other)}")
+    if "push" in folder.read_run()["stages"]:
+        watch.say(f"What was pushed still knows them. Run: mynah push {folder.name}")
 
 
 def do_rollback(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
@@ -121,15 +151,17 @@ def do_rollback(arguments: argparse.Namespace, settings: Settings, bots: Path) -
 def do_drift(arguments: argparse.Namespace, settings: Settings, bots: Path) -> dict[str, Any]:
     """Carry out `mynah drift`."""
     from mynah.drift_stage import draw_drift
-    from mynah.screens import print_drift
+    from mynah.parentage import parents_of
+    from mynah.screens import print_drifts
 
     folder, watch = bot_folder(bots, arguments.bot), watch_of(arguments)
     drawn = draw_drift(folder, settings["drift"], watch=watch)
     if not arguments.json:
-        print_drift(drawn.drift)
+        print_drifts(drawn.drifts, drawn.left_out)
     wrote = f"{drawn.page} shows it, {drawn.picture.name} is its picture."
-    say_next(watch, wrote, f"mynah update {folder.name}")
-    return {**drawn.drift.to_json(), "page": str(drawn.page), "picture": str(drawn.picture)}
+    verb = "report" if parents_of(folder) else "update"  # a blend does not learn on
+    say_next(watch, wrote, f"mynah {verb} {folder.name}")
+    return drawn.to_json()
 
 
 def _draw_anew(folder: RunFolder, watch: Watch) -> None:

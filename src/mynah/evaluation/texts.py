@@ -37,6 +37,12 @@ def too_few(texts: Texts, fewest: int) -> str:
     return ""
 
 
+def count_within(texts: Sequence[str], most: int) -> int:
+    """Return how many of the texts, if all were of their mean length, have `most` bytes in all."""
+    total = sum(len(text.encode()) for text in texts)
+    return len(texts) if total <= most else max(1, len(texts) * most // total)
+
+
 def spread(items: Sequence[Item], most: int) -> list[Item]:
     """Return at most `most` items at even distances, so that all times and accounts are in."""
     if len(items) <= most:

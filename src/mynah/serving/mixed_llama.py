@@ -9,7 +9,7 @@ the matrices everything is fp32.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from mynah.fast_llama import supports
+from mynah.laid_out import Block, Frozen, laid_out
 from mynah.model import Base
 from mynah.rotary import rotary, turn
 from mynah.sampling import Logits
 from mynah.serving.seats import Places, Product, Seats, Shape
-
-Frozen = Callable[[Tensor], Tensor]  # [tokens, inputs] -> [tokens, outputs]
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,8 @@ class MixedLlama:
         self._heads, self._groups = config.num_attention_heads, config.num_key_value_heads
         self._head = getattr(config, "head_dim", None) or config.hidden_size // self._heads
         self._embed, self._norm = model.model.embed_tokens.weight, model.model.norm
-        self._out = _product_with(model.lm_head.weight.detach(), rows)
-        self._layers = [_Layer(layer, rows) for layer in model.model.layers]
+        self._out = laid_out(model.lm_head.weight.detach(), rows)
+        self._layers = [Block(layer, rows) for layer in model.model.layers]
         self.shape = Shape(len(self._layers), self._layers[0].sizes)
         self.seats = Seats(self.shape, rows)
         room = (len(self._layers), rows, self._groups, length, self._head)
@@ -88,7 +87,7 @@ class MixedLlama:
         return logits
 
     def _block(
-        self, x: Tensor, at: int, layer: _Layer, step: _Step, turned: tuple[Tensor, Tensor]
+        self, x: Tensor, at: int, layer: Block, step: _Step, turned: tuple[Tensor, Tensor]
     ) -> Tensor:
         into, out, up, down = self.seats.layers[at]
         qkv = self._product(_norm(x, layer.first), layer.into, into, step)
@@ -117,27 +116,6 @@ class MixedLlama:
         mixed = torch.softmax(scores, dim=-1).flatten(2, 3) @ values[seen]
         mixed = mixed.view(*shape, head).permute(0, 3, 1, 2, 4)
         return step.gather(mixed.flatten(2))
-
-
-class _Layer:
-    """One decoder layer's frozen weights, those that read the same input as one matrix."""
-
-    def __init__(self, layer: Any, rows: int) -> None:
-        attention, mlp = layer.self_attn, layer.mlp
-        products = (
-            (attention.q_proj, attention.k_proj, attention.v_proj),
-            (attention.o_proj,),
-            (mlp.gate_proj, mlp.up_proj),
-            (mlp.down_proj,),
-        )
-        self.into, self.out, self.up, self.down = (
-            _product_with(torch.cat([part.weight.detach() for part in parts]), rows)
-            for parts in products
-        )
-        self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
-        self.sizes = tuple(  # each product's inputs, and the outputs of its parts
-            (parts[0].in_features, tuple(part.out_features for part in parts)) for parts in products
-        )
 
 
 class _Step:
@@ -172,25 +150,6 @@ class _Step:
     def gather(self, x: Tensor) -> Tensor:
         """Undo `spread`."""
         return x[:, 0] if self._within is None else x[self.rows, self._within]
-
-
-def _product_with(weight: Tensor, rows: int) -> Frozen:
-    """Return the product with a frozen matrix [outputs, inputs], as fast as it can be had.
-
-    In bf16 oneDNN lays a matrix out anew at each call, which for few rows takes several times
-    longer than the product. So it is laid out once, where this build of torch can.
-    """
-    ops = torch.ops.mkldnn
-    packed = weight.dtype == torch.bfloat16 and torch._C._has_mkldnn
-    if not packed or not hasattr(ops, "_linear_pointwise"):
-        return lambda x: nn.functional.linear(x, weight)
-    laid = ops._reorder_linear_weight(weight, rows)
-
-    def product(x: Tensor) -> Tensor:
-        out: Tensor = ops._linear_pointwise(x, laid, None, "none", [], "")
-        return out
-
-    return product
 
 
 def _norm(x: Tensor, norm: Any) -> Tensor:

@@ -108,6 +108,11 @@ class Fetched:
         return tuple(self._journal.consents)
 
     @property
+    def partial(self) -> bool:
+        """Tell whether an archive names a file of posts that nobody has brought."""
+        return self._journal.partial
+
+    @property
     def skipped(self) -> int:
         """Return how many rows became no post: with the posts, they are all that was there."""
         return self._journal.skipped

@@ -21,6 +21,7 @@ class Journal:
     sentences: list[str] = field(default_factory=list)
     consents: list[Consent] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    partial: bool = False  # a part of what was named is missing
     skipped: int = 0  # rows that became no post: with the posts they are all there are
 
     def account(self, account: Account) -> None:

@@ -78,10 +78,12 @@ def _add_listed(
     members: _Members, manifest: dict[str, Any], place: Place, journal: Journal
 ) -> None:
     """Add what the manifest lists under another name; say what it lists and is not there."""
+    journal.partial |= as_dict(manifest.get("archiveInfo")).get("isPartialArchive") is True
     for kind, found in ((_POST_TYPES, members.posts), (("noteTweet",), members.notes)):
         for file in _listed(manifest, kind):
             name = members.folder + _base(as_text(file.get("fileName")))
             if name not in place.names and file.get("count") not in ("0", 0):
+                journal.partial = True
                 journal.say(
                     f"{_base(name)} is listed in the manifest but is not in {place.path.name}: "
                     "if X gave you several zips, name them all."

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mynah.card_metadata import cleaned_of
 from mynah.cleaning import read_cleaned, read_dropped
 from mynah.config import CleaningConfig, FetchConfig
 from mynah.dataset import enough
 from mynah.errors import BotExists, SourceNotFound
 from mynah.evaluation.texts import spread
+from mynah.parentage import parents_of, told
 from mynah.run_folder import RunFolder, open_bot
 from mynah.stages import clean_posts, fetch_posts
 from mynah.studio.rights import Rights
@@ -128,10 +130,17 @@ def what_is_there(folder: RunFolder) -> Json:
     strangers = [a["handle"] for a in run["accounts"] if not a.get("own_archive")]
     return {
         "name": folder.name,
-        "format": run["stages"]["fetch"]["result"]["format"],
+        "origin": _origin(folder),
         "accounts": run["accounts"],
-        "counts": run["stages"]["clean"]["result"],
+        "counts": cleaned_of(run),
         "examples": spread(kept, _EXAMPLES),
         "dropped": {reason: texts[:_DROPPED] for reason, texts in dropped.items()},
         "strangers": strangers,
     }
+
+
+def _origin(folder: RunFolder) -> str:
+    """Say where a bot's posts came from: a blend has those of its bots."""
+    if parents := parents_of(folder):
+        return f"blended of {told({parent.name: parent.weight for parent in parents})}"
+    return f"read as {folder.stage_record('fetch')['result']['format']}"

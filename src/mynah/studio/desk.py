@@ -18,6 +18,7 @@ from mynah.card import display_names
 from mynah.config import ExportConfig, GenerationConfig, PushConfig, QuizConfig, ShareConfig
 from mynah.dataset import bot_kind
 from mynah.errors import MynahError, SettingsError, StageMissing
+from mynah.parentage import parents_of, refuse_blend
 from mynah.quiz import fooled
 from mynah.quiz_stage import Quiz, keep_round, prepare_quiz
 from mynah.records import Generation, read_rows
@@ -165,6 +166,7 @@ class Studio:
             SettingsError: somebody else's posts, and nobody says that they agreed.
         """
         there = self.there(session, bot)
+        refuse_blend(self._folder(bot), "train")
         if there["strangers"] and not wanted.consent:
             handles = " and ".join(f"@{handle}" for handle in there["strangers"])
             raise SettingsError(
@@ -214,6 +216,10 @@ class Studio:
         if job := self._job("estimate", session, bot):
             status = job.status()
             return view("estimate", status=status, costs=status.result)
+        if parents := parents_of(self._folder(bot)):
+            names = " and ".join(parent.name for parent in parents)
+            words = f"This bot was made of {names} without training. Train those, and blend anew."
+            return view("hint", words=words)
         trained = self._folder(bot).adapter.exists()
         words = "This bot is trained. Train starts anew." if trained else "Ready to be trained."
         return view("hint", words=words)

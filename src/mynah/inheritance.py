@@ -1,0 +1,59 @@
+"""What a bot has of the flock that it begins from: the adapter, and the terms that bind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mynah.config import TrainingConfig
+from mynah.errors import SettingsError
+from mynah.lora import adapter_size
+from mynah.model import Base
+from mynah.plan import Plan
+from mynah.run_folder import RunFolder, hash_tree
+from mynah.terms import bound_consents
+
+
+def find_flock(folder: RunFolder, name: str, base: Base, plan: Plan) -> RunFolder:
+    """Return the bot that another one starts from: by name beside it, or by folder.
+
+    Raises:
+        StageMissing: it has not been trained.
+        SettingsError: it is another base's, or its adapter has another size.
+    """
+    beside = RunFolder(folder.root.parent / name)
+    flock = beside if beside.run.exists() else RunFolder(Path(name))
+    flock.require(flock.run)
+    flock.require(flock.adapter)
+    if flock.learned()["result"]["base"]["sha256"] != base.info.sha256:
+        raise SettingsError(
+            f"Flock '{flock.name}' was trained on another base than '{base.info.name}'.",
+            hint="Choose its --base, or train one: mynah flock train <accounts> --base ...",
+        )
+    if (rank := adapter_size(flock.adapter)[0]) != plan.rank:
+        raise SettingsError(
+            f"Flock '{flock.name}' has rank {rank}, and the bot would have {plan.rank}.",
+            hint=f"Choose --rank {rank}.",
+        )
+    return flock
+
+
+def flock_row(
+    folder: RunFolder, config: TrainingConfig, base: Base, plan: Plan
+) -> dict[str, Any] | None:
+    """Return what is recorded of the flock that a bot starts from."""
+    if not config.flock or plan.rank is None:
+        return None
+    flock = find_flock(folder, config.flock, base, plan)
+    accounts = [row["handle"] for row in flock.read_run()["accounts"]]
+    return {"name": flock.name, "accounts": accounts, "sha256": hash_tree(flock.adapter)}
+
+
+def inheritance(
+    folder: RunFolder, config: TrainingConfig, base: Base, plan: Plan
+) -> dict[str, Any] | None:
+    """Return that with the consents that came with terms: they bind whoever has the bot, too."""
+    row = flock_row(folder, config, base, plan)
+    if row is None or not config.flock:
+        return None
+    return {**row, "consents": bound_consents(find_flock(folder, config.flock, base, plan))}
