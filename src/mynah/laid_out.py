@@ -21,6 +21,7 @@ from mynah.rotary import rotary, turn
 Frozen = Callable[[Tensor], Tensor]  # [tokens, inputs] -> [tokens, outputs]
 # A layer's number, and queries, keys and values [tokens, heads or groups, width] -> [tokens, all]
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+_TILED = "_scaled_dot_product_flash_attention_for_cpu"
 Looked = tuple[Tensor, Tensor]  # what was gathered, and the logarithm of all weights' sum
 
 
@@ -120,9 +121,17 @@ def look(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Looked:
         k: [texts, groups, m, width], v likewise.
         mask: added to the scores, in the precision of q.
     """
-    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    out: Looked = attention(q, k, v, attn_mask=mask)
+    if not hasattr(torch.ops.aten, _TILED):  # an operator of torch's own may go with a release
+        return look_plainly(q, k, v, mask)
+    out: Looked = getattr(torch.ops.aten, _TILED)(q, k, v, attn_mask=mask)
     return out
+
+
+def look_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Looked:
+    """Return what `look` does, all scores at once."""
+    scores = (q @ k.transpose(-1, -2)).float() / math.sqrt(q.shape[-1])
+    scores = scores if mask is None else scores + mask
+    return scores.softmax(-1).to(v.dtype) @ v, scores.logsumexp(-1)
 
 
 def together(first: Looked, second: Looked) -> Tensor:
