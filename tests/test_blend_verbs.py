@@ -56,7 +56,7 @@ def blend(made: Path, bots: Path) -> RunFolder:
 
 
 def test_the_quiz_asks_for_both_voices(blend: RunFolder) -> None:
-    answer = mynah("quiz", blend.name, "--pairs", 4, *NEAR, "--json")
+    answer = mynah("quiz", blend.name, "--pairs", 12, *NEAR, "--temperature", 1, "--json")
     assert answer.code == 0, answer.err
     held = {each.text: each.author for each in split_of_training(blend).held_out}
     shown = zip(answer.json["pairs"], answer.json["key"], strict=True)

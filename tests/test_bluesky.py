@@ -237,12 +237,12 @@ def test_an_update_asks_for_what_is_new(servers: Servers, bots: Path, web: Web) 
 
 
 def test_what_the_author_has_deleted_is_counted(servers: Servers, bots: Path) -> None:
-    dora = servers.person("dora")
-    uris = dora.write([{"text": f"Old post {number}."} for number in range(120)])
-    folder = fetched(bots, "bluesky:dora.test")
-    dora.delete(uris[-1])
-    dora.delete(uris[3])
-    dora.write([{"text": "New post."}])
+    wren = servers.person("wren")
+    uris = wren.write([{"text": f"Old post {number}."} for number in range(120)])
+    folder = fetched(bots, "bluesky:wren.test")
+    wren.delete(uris[-1])
+    wren.delete(uris[3])
+    wren.write([{"text": "New post."}])
     assert update_posts(folder, FetchConfig(), whole=True, forget=True) == News(new=1, gone=2)
     assert len(posts_of(folder)) == 119
 
