@@ -119,7 +119,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory, tiny_bot: RunFolder, made: P
     texts = [row["text"] for row in tiny.account_rows()]
     months = [f"2023-{1 + at // 44:02}" for at in range(len(texts))]
     found = compare_months(texts, months, [False] * len(texts), DriftConfig())
-    drift = Drift(bot="oak", months=found, held=(), undated=0)
+    drift = Drift(voice="oak", months=found, held=(), undated=0)
     for name, text in (("map", map_text(voices)), ("drift", drift_text(drift))):
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     shared = write_share(RunFolder(made / tiny_bot.name), ShareConfig())
@@ -188,7 +188,7 @@ def test_a_keyboard_is_enough(browser: Any, address: str, tmp_path: Path) -> Non
         at_tab(page, "2 · Train")
         walk(page, "#effort input")
         page.keyboard.press("ArrowLeft")
-        assert page.locator("#effort input:checked").get_attribute("value") == "quick"
+        page.wait_for_selector("#effort input[value=quick][aria-checked=true]")
         walk(page, "#start")
         go_back_to(page, "Bots")
         walk(page, "[data-bot=ferryclerk]")
