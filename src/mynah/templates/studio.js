@@ -57,6 +57,8 @@ const listen = () => {
   for (const [id, how] of Object.entries(spoken)) {
     document.getElementById(id)?.setAttribute("aria-live", how);
   }
+  // Of one name, so that arrows choose among them.
+  document.querySelectorAll("#effort input:not([name=effort])").forEach((choice) => { choice.name = "effort"; });
   // Named by what is written on it, so that it can be called by voice.
   document.querySelectorAll(".upload-container[aria-label]").forEach((button) => {
     button.removeAttribute("aria-label");
