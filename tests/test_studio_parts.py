@@ -10,7 +10,14 @@ import pytest
 
 import tiny
 from mynah.config import STAGES, CleaningConfig, FetchConfig
-from mynah.errors import BotError, BotExists, SettingsError, SourceNotFound, TooFewPosts
+from mynah.errors import (
+    BotError,
+    BotExists,
+    SettingsError,
+    SourceNotFound,
+    StageMissing,
+    TooFewPosts,
+)
 from mynah.run_folder import RunFolder
 from mynah.studio.bringing import Wish, accounts_named, bring, what_is_there
 from mynah.studio.desk import Studio, Wanted
@@ -157,6 +164,18 @@ def test_a_worker_that_was_killed_is_noticed(bots: Path, bot: RunFolder) -> None
     foreman.close()
     assert status.state in ("stopped", "done")
     assert status.state == "done" or "interrupted" in status.error
+
+
+def test_a_picture_of_what_was_not_kept_says_when_it_will_be(bots: Path, bot: RunFolder) -> None:
+    foreman = Foreman(bots / ".studio")
+    foreman.close()
+    settings = {stage: kind() for stage, kind in STAGES.items()}
+    studio = Studio(Rights(bots, local=True), foreman, settings)
+    with pytest.raises(StageMissing, match="not the last that were kept"):
+        studio.preview(ANNA, bot.name, 1)
+    new_job(foreman.home, "train", bot.name, ANNA, {}).keep(Status(state="running"))
+    with pytest.raises(StageMissing, match="while it is judged"):
+        studio.preview(ANNA, bot.name, 1)
 
 
 def test_strangers_posts_need_a_word(bots: Path, tmp_path: Path) -> None:

@@ -274,6 +274,12 @@ class Studio:
             not 0 < number <= min(len(said), len(rows))
             or said[number - 1].text != (rows[number - 1]["text"])
         ):
+            status = self.training(session, bot)
+            if status and not status.ended:
+                raise StageMissing(
+                    "What a bot says while it is judged is not kept, so no picture can be made.",
+                    hint="Draw posts when its report is there.",
+                )
             raise StageMissing("These posts are not the last that were kept.", hint="Draw others.")
         shared = write_share(folder, ShareConfig(post=number))
         address = f"/bots/{quote(bot)}/{shared.image.name}?{shared.image.stat().st_mtime_ns}"
