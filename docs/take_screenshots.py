@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 PICTURE = Path(__file__).with_name("studio.png")
-_WIDTH, _MOST = 780, 1_600  # pixels of the picture
+_WIDTH, _MOST = 780, 1_660  # pixels of the picture
 _PATIENCE = 300_000  # milliseconds
 
 

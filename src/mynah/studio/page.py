@@ -75,7 +75,7 @@ class _Page:
             label="Archives: X, Bluesky, Mastodon, chats, CSV, text",
             file_count="multiple",
             elem_id="files",
-            height=200,
+            height=170,
         )
         self.accounts = gr.Textbox(
             label="Or name accounts",
@@ -134,7 +134,7 @@ class _Page:
         with gr.Row():
             self.gguf = gr.Button("Make a GGUF file", elem_id="gguf")
             self.check = gr.Button("Dry run of publishing", elem_id="check")
-            self.publish = gr.Button("Publish on Hugging Face", elem_id="publish")
+            self.publish = gr.Button("Publish on the Hub", elem_id="publish")
         self.public = gr.Checkbox(label="Publish it for everybody to see", elem_id="public")
 
     # What happens.
