@@ -24,7 +24,7 @@ const first = (...names) => () =>
 const heirs = {
   "#next, [data-bot]": selected,
   "#start, #stop, #go-on": first("#stop", "#go-on", "#start"),
-  "[data-answer]": first("#play"),
+  "[data-answer]": first("[data-answer]", "#play"),
 };
 let pressed = null, heir = null;
 const opened = new Set(); // lists that somebody unfolded; written anew, they would fold up
