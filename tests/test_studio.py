@@ -12,7 +12,7 @@ import pytest
 
 import tiny
 from mynah.run_folder import RunFolder
-from visiting import PATIENCE, drop, picture, studio, tab, visit
+from visiting import PATIENCE, drop, least_copied, picture, studio, tab, visit
 
 pytest.importorskip("gradio", reason="the extra mynah[web] is not installed")
 
@@ -70,7 +70,7 @@ def test_three_steps_from_an_archive_to_posts(
         page.locator(".m-near").first.hover()
         page.wait_for_selector(".m-tip:visible")
         picture(page, "5-talk")
-        page.locator("[data-preview]").first.click()
+        page.click(f"[data-preview='{least_copied(page)}']")
         page.wait_for_selector("#preview img")
         page.wait_for_function("document.querySelector('#preview img').naturalWidth === 1200")
         picture(page, "5-preview")

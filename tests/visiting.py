@@ -67,3 +67,9 @@ def tab(page: Any, name: str) -> None:
             return
         page.wait_for_timeout(500)
     raise AssertionError(f"the tab {name} does not open")
+
+
+def least_copied(page: Any) -> int:
+    """Return the number of the post that shares least with a real one: copies get no picture."""
+    shares = [int(words.partition(" ")[0]) for words in page.locator(".m-near").all_inner_texts()]
+    return 1 + shares.index(min(shares))
