@@ -11,7 +11,6 @@ learned from, never by the held-out posts that judge a bot.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import statistics
@@ -19,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from fleet import read_lines
 
 SETTINGS = ("epochs", "learning_rate", "schedule", "warmup", "batch_tokens", "rank", "modules")
 
@@ -58,9 +58,7 @@ def arguments() -> argparse.Namespace:
 def search(bots: Path, name: str, source: str, options: argparse.Namespace) -> dict[str, Any]:
     """Return what `mynah sweep --json` says of one voice."""
     cut = bots / f"{name}.jsonl"
-    opener = gzip.open if source.endswith(".gz") else open
-    with opener(source, "rt", encoding="utf-8") as lines:
-        cut.write_text("".join(islice(lines, options.posts)), encoding="utf-8")
+    cut.write_text("".join(read_lines(source)[: options.posts]), encoding="utf-8")
     mynah("fetch", cut, "--name", name, "--bots", bots)
     mynah("clean", name, "--bots", bots)
     limits = ("--trials", options.trials, "--samples", options.samples)
@@ -80,17 +78,19 @@ def row(source: str, found: dict[str, Any]) -> str:
     usual, best = usual_of(found), found["best"]
     given_up = sum(trial["state"] == "pruned" for trial in found["trials"])
     mattered = sorted(found["importances"].items(), key=lambda each: -each[1])[:3]
-    cells = [Path(source).name.partition(".")[0], f"{usual:.3f}"]
-    if best:
-        bits, copied = best["bits_per_byte"], best["copied"]
-        cells += [f"{bits:.3f}", f"{100 * (1 - bits / usual):.1f} %", f"{copied:.0%}"]
-    else:
-        cells += ["–", "–", "–"]
-    settings = ", ".join(
-        f"{key} {short(value)}" for key, value in (best or {"settings": {}})["settings"].items()
-    )
-    cells += [str(given_up), settings, ", ".join(f"{key} {share:.2f}" for key, share in mattered)]
+    cells = [Path(source).name.partition(".")[0], f"{usual:.3f}", *best_cells(best, usual)]
+    cells.insert(-1, str(given_up))
+    cells.append(", ".join(f"{key} {share:.2f}" for key, share in mattered))
     return "| " + " | ".join(cells) + " |"
+
+
+def best_cells(best: dict[str, Any] | None, usual: float) -> list[str]:
+    """Return what there is to say of the best trial; None: all copied too much."""
+    if best is None:
+        return ["–"] * 4
+    bits, copied = best["bits_per_byte"], best["copied"]
+    settings = ", ".join(f"{key} {short(value)}" for key, value in best["settings"].items())
+    return [f"{bits:.3f}", f"{100 * (1 - bits / usual):.1f} %", f"{copied:.0%}", settings]
 
 
 def usual_of(found: dict[str, Any]) -> float:

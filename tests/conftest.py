@@ -166,6 +166,18 @@ def mirror(tiny_mirror: RunFolder, bots: Path) -> RunFolder:
     return RunFolder(bots / tiny_mirror.name)
 
 
+@pytest.fixture(scope="module")
+def two_bots(
+    tmp_path_factory: pytest.TempPathFactory, tiny_bot: RunFolder, tiny_mirror: RunFolder
+) -> list[RunFolder]:
+    """Return two finished bots in a folder of this module's own."""
+    bots = tmp_path_factory.mktemp("two")
+    both = [RunFolder(bots / each.name) for each in (tiny_bot, tiny_mirror)]
+    for each, copy in zip((tiny_bot, tiny_mirror), both, strict=True):
+        shutil.copytree(each.root, copy.root)
+    return both
+
+
 @pytest.fixture
 def bot(tiny_bot: RunFolder, bots: Path) -> RunFolder:
     """Return a copy of the finished bot in this test's folder, to do with as one likes."""

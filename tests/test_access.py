@@ -157,6 +157,12 @@ def walk(page: Any, goal: str, key: str = "Tab") -> None:
     raise AssertionError(f"{goal} is out of the keyboard's reach")
 
 
+def choose(page: Any, goal: str, key: str = "Enter") -> None:
+    """Walk to something and press it."""
+    walk(page, goal)
+    page.keyboard.press(key)
+
+
 def at_tab(page: Any, name: str) -> None:
     """Wait until the focus is on a tab that is open."""
     page.wait_for_function(
@@ -183,35 +189,28 @@ def test_a_keyboard_is_enough(browser: Any, address: str, tmp_path: Path) -> Non
         page.wait_for_selector("#counts table")
         page.set_input_files("#files input[type=file]", archive)  # a window of the system's own
         page.wait_for_selector("#files .file-preview")
-        walk(page, "#read")
-        page.keyboard.press("Enter")
+        choose(page, "#read")
         page.locator("#counts", has_text="@keysonly").wait_for()
-        walk(page, "#next")
-        page.keyboard.press("Enter")
+        choose(page, "#next")
         at_tab(page, "2 · Train")
         walk(page, "#effort input")
         page.keyboard.press("ArrowLeft")
         page.wait_for_selector("#effort input[value=quick][aria-checked=true]")
         walk(page, "#start")
         go_back_to(page, "Bots")
-        walk(page, "[data-bot=ferryclerk]")
-        page.keyboard.press("Enter")
+        choose(page, "[data-bot=ferryclerk]")
         at_tab(page, "3 · Talk")
-        walk(page, "#say")
-        page.keyboard.press("Enter")
+        choose(page, "#say")
         page.wait_for_selector("#posts [aria-busy=false]")
         walk(page, "[data-copy]")
-        walk(page, f"[data-preview='{least_copied(page)}']")
-        page.keyboard.press("Space")
+        choose(page, f"[data-preview='{least_copied(page)}']", "Space")
         page.wait_for_selector("#preview img")
         go_back_to(page, "Compare")
-        walk(page, "#compare")
-        page.keyboard.press("Enter")
+        choose(page, "#compare")
         page.wait_for_function("document.querySelectorAll('#columns .m-post').length === 12")
         go_back_to(page, "4 · Report")
         walk(page, "iframe")
-        walk(page, "#play")
-        page.keyboard.press("Enter")
+        choose(page, "#play")
         page.wait_for_selector(".m-quiz h3, #news .m-error")
 
 

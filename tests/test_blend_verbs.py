@@ -34,16 +34,12 @@ NEAR = ("--copied-words", 99, "--copied-share", 9)  # tiny posts are made of the
 
 
 @pytest.fixture(scope="module")
-def made(
-    tmp_path_factory: pytest.TempPathFactory, tiny_bot: RunFolder, tiny_mirror: RunFolder
-) -> Path:
+def made(two_bots: list[RunFolder]) -> Path:
     """Return a folder of two bots with avatars, and their blend. Copy it before changing it."""
-    bots = tmp_path_factory.mktemp("blended")
-    parents = [RunFolder(bots / each.name) for each in (tiny_bot, tiny_mirror)]
-    for each, parent in zip((tiny_bot, tiny_mirror), parents, strict=True):
-        shutil.copytree(each.root, parent.root)
-        keep_avatars(parent.avatars, {each.name: tiny.png()})
-    blend_bots(bots, parents, BlendConfig(weights=(3, 1)))
+    bots = two_bots[0].root.parent
+    for each in two_bots:
+        keep_avatars(each.avatars, {each.name: tiny.png()})
+    blend_bots(bots, two_bots, BlendConfig(weights=(3, 1)))
     return bots
 
 

@@ -32,15 +32,9 @@ FEW = ("--samples", 4, "--resamples", 50, "--max-tokens", 24, "--max-draws", 2)
 
 
 @pytest.fixture(scope="module")
-def made(
-    tmp_path_factory: pytest.TempPathFactory, tiny_bot: RunFolder, tiny_mirror: RunFolder
-) -> RunFolder:
+def made(two_bots: list[RunFolder]) -> RunFolder:
     """Return a blend beside its parents. Copy its folder before changing anything in it."""
-    bots = tmp_path_factory.mktemp("blended")
-    parents = [RunFolder(bots / each.name) for each in (tiny_bot, tiny_mirror)]
-    for each, parent in zip((tiny_bot, tiny_mirror), parents, strict=True):
-        shutil.copytree(each.root, parent.root)
-    return blend_bots(bots, parents, BlendConfig(weights=(7, 3)))
+    return blend_bots(two_bots[0].root.parent, two_bots, BlendConfig(weights=(7, 3)))
 
 
 @pytest.fixture

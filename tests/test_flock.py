@@ -110,7 +110,7 @@ def test_a_stopped_training_does_not_go_on_from_another_flock(
         config = replace(recipe.train, flock=name)
         parts = read_split(bot, recipe.dataset)
         ready = prepare(base, parts, config, recipe.dataset, bot)
-        keep = _checkpoints(bot, base, ready.plan, ready.lessons, config, resume=False)
+        keep = _checkpoints(bot, base, ready, config, resume=False)
         keys.append(keep.key)
     assert keys[0] != keys[1]
 

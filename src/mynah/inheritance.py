@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mynah.config import TrainingConfig
 from mynah.errors import SettingsError
 from mynah.lora import adapter_size
 from mynah.model import Base
@@ -38,22 +37,14 @@ def find_flock(folder: RunFolder, name: str, base: Base, plan: Plan) -> RunFolde
     return flock
 
 
-def flock_row(
-    folder: RunFolder, config: TrainingConfig, base: Base, plan: Plan
-) -> dict[str, Any] | None:
-    """Return what is recorded of the flock that a bot starts from."""
-    if not config.flock or plan.rank is None:
-        return None
-    flock = find_flock(folder, config.flock, base, plan)
-    accounts = [row["handle"] for row in flock.read_run()["accounts"]]
-    return {"name": flock.name, "accounts": accounts, "sha256": hash_tree(flock.adapter)}
+def inheritance(flock: RunFolder) -> dict[str, Any]:
+    """Return what a bot records of the flock that it begins from.
 
-
-def inheritance(
-    folder: RunFolder, config: TrainingConfig, base: Base, plan: Plan
-) -> dict[str, Any] | None:
-    """Return that with the consents that came with terms: they bind whoever has the bot, too."""
-    row = flock_row(folder, config, base, plan)
-    if row is None or not config.flock:
-        return None
-    return {**row, "consents": bound_consents(find_flock(folder, config.flock, base, plan))}
+    The consents that came with terms are in it: they bind whoever has the bot, too.
+    """
+    return {
+        "name": flock.name,
+        "accounts": [row["handle"] for row in flock.read_run()["accounts"]],
+        "sha256": hash_tree(flock.adapter),
+        "consents": bound_consents(flock),
+    }

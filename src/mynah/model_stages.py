@@ -23,7 +23,7 @@ from mynah.errors import SettingsError
 from mynah.export import export, target_folder
 from mynah.fast_llama import supports
 from mynah.held_out import read_split
-from mynah.inheritance import find_flock, flock_row, inheritance
+from mynah.inheritance import find_flock, inheritance
 from mynah.learner import Learner, fit
 from mynah.lora import add_adapter, copy_adapter, save_adapter
 from mynah.model import Base, load_base, quiet_transformers
@@ -80,8 +80,7 @@ def train_bot(
             plan, lessons = ready.plan, ready.lessons
             cost = estimate(base, lessons.rows, lessons.steps, plan, ready.learner, replicas.count)
         _announce(base, plan, lessons, cost, watch)
-        keep = _checkpoints(folder, base, plan, lessons, config, resume)
-        flock = inheritance(folder, config, base, plan)
+        keep = _checkpoints(folder, base, ready, config, resume)
         made["run"] = _begin(folder, config, dataset, resume, made["run"])
         used = {**asdict(config), **plan.to_json(), "base": _lasting_name(config.base)}
         made["config"] = {**used, "dataset": asdict(dataset)}
@@ -93,7 +92,7 @@ def train_bot(
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
         made["outputs"] = [folder.adapter]
         made["result"] = _training_result(base, plan, lessons, parts, course)
-        made["result"]["flock"] = flock
+        made["result"]["flock"] = ready.flock
     return course
 
 
@@ -127,7 +126,7 @@ def _follow(
     """Learn with the first process, which alone speaks and writes."""
     base = load_base(config.base)
     ready = prepare(base, read_split(folder, dataset), config, dataset, folder, replicas)
-    keep = _checkpoints(folder, base, ready.plan, ready.lessons, config, resume)
+    keep = _checkpoints(folder, base, ready, config, resume)
     return _teach(base, ready, keep, replicas)
 
 
@@ -186,17 +185,14 @@ def _settings_file(folder: RunFolder) -> Path:
 
 
 def _checkpoints(
-    folder: RunFolder,
-    base: Base,
-    plan: Plan,
-    lessons: Curriculum,
-    config: TrainingConfig,
-    resume: bool,
+    folder: RunFolder, base: Base, ready: Prepared, config: TrainingConfig, resume: bool
 ) -> Checkpoints:
     """Return where the training is saved, under the key of everything its weights depend on."""
-    device = f"{base.device.name} {base.device.dtype}"
-    flock = flock_row(folder, config, base, plan)
-    key = training_key(plan.to_json(), base.info.sha256, device, lessons.rows, lessons.steps, flock)
+    device, lessons = f"{base.device.name} {base.device.dtype}", ready.lessons
+    began = ready.flock and ready.flock["sha256"]
+    key = training_key(
+        ready.plan.to_json(), base.info.sha256, device, lessons.rows, lessons.steps, began
+    )
     return Checkpoints(
         folder=folder.checkpoints, key=key, seconds=config.save_seconds, resume=resume
     )
@@ -209,6 +205,7 @@ class Prepared:
     plan: Plan
     lessons: Curriculum
     learner: Learner
+    flock: dict[str, Any] | None = None  # what is recorded of the one that the bot begins from
 
 
 def prepare(
@@ -237,22 +234,23 @@ def prepare(
         return Prepared(plan=plan, lessons=lessons, learner=fit(base, lessons.rows, plan))
     size: Any = {"rank": plan.rank, "alpha": plan.alpha, "modules": plan.modules}
     add_adapter(base.model, seed=plan.seed, **size)
-    if config.flock:
-        copy_adapter(base.model, find_flock(folder, config.flock, base, plan).adapter)
+    flock = find_flock(folder, config.flock, base, plan) if config.flock else None
+    if flock:
+        copy_adapter(base.model, flock.adapter)
     authors = [row["handle"] for row in folder.read_run()["accounts"]]
     weights = voice_weights(authors, dataset.weights)
     if weights is None and dataset.unbalanced:
         weights = lengths(parts.train)
     lessons = post_by_post(parts.train, rows, plan, weights)
     learner = fit(base, rows, plan)
-    if config.epochs is not None:  # nothing depends on how fast the machine is
-        return Prepared(plan=plan, lessons=lessons, learner=learner)
-    speed = calibrate(base, rows, plan, learner) if replicas.first else 0.0
-    machine = replace(machine, tokens_per_second=replicas.agree(speed) * replicas.count)
-    timed = make_plan(config, tokens=tokens, machine=machine)
-    if timed != plan:
-        plan, lessons = timed, post_by_post(parts.train, rows, timed, weights)
-    return Prepared(plan=plan, lessons=lessons, learner=learner)
+    if config.epochs is None:  # else nothing depends on how fast the machine is
+        speed = calibrate(base, rows, plan, learner) if replicas.first else 0.0
+        machine = replace(machine, tokens_per_second=replicas.agree(speed) * replicas.count)
+        timed = make_plan(config, tokens=tokens, machine=machine)
+        if timed != plan:
+            plan, lessons = timed, post_by_post(parts.train, rows, timed, weights)
+    row = inheritance(flock) if flock else None
+    return Prepared(plan=plan, lessons=lessons, learner=learner, flock=row)
 
 
 def _machine(base: Base) -> Machine:
