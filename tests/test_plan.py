@@ -28,12 +28,16 @@ def test_what_is_typed_wins_over_the_dial() -> None:
     assert (plan.rank, plan.alpha, plan.warmup) == (3, 6.0, 0.25)
 
 
-def test_a_small_archive_is_read_more_often_but_not_for_ever() -> None:
-    def epochs(tokens: int) -> float:
-        return make_plan(TrainingConfig(batch_tokens=100), tokens=tokens).epochs
-
-    assert epochs(MANY) < epochs(1_500) <= epochs(100) == epochs(1)
-    assert epochs(1) <= 10
+@pytest.mark.parametrize("effort", ["quick", "normal", "best"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_small_archive_is_read_twice_in_the_smallest_steps(effort: str, device: str) -> None:
+    for tokens in (1, 900, 14_999):
+        plan = make_plan(
+            TrainingConfig(effort=effort), tokens=tokens, machine=Machine(device=device)
+        )
+        assert (plan.epochs, plan.batch_tokens, plan.learning_rate) == (2.0, 96, 1.2e-3)
+    typed = make_plan(TrainingConfig(effort=effort, batch_tokens=512), tokens=900)
+    assert (typed.epochs, typed.batch_tokens) == (2.0, 512)
 
 
 def test_an_archive_that_fits_is_read_once_in_smaller_steps() -> None:
@@ -42,8 +46,6 @@ def test_an_archive_that_fits_is_read_once_in_smaller_steps() -> None:
     assert (large.epochs, large.batch_tokens, large.learning_rate) == (2.0, 256, 1e-3)
     quick = make_plan(TrainingConfig(effort="quick"), tokens=30_000)
     assert (quick.epochs, quick.batch_tokens, quick.learning_rate) == (1.0, 256, 2e-3)
-    tiny = make_plan(TrainingConfig(), tokens=3_000)
-    assert (tiny.epochs, tiny.batch_tokens) == (6.0, 96)  # 60 usual steps of 256 have 15,360 tokens
 
 
 def test_the_recipe_of_2020_to_the_letter() -> None:

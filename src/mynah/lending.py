@@ -29,6 +29,7 @@ from mynah.plan import make_plan
 # The report holds the base, the bot made of it, llama.cpp's copies of both and the posts' logits:
 # with the embedded base a worker held 2,348 MB at most, 1,000 more than its training alone.
 _JUDGING = 4  # times the weights
+_LARGE_ARCHIVE = 1_000_000  # tokens: it has the largest steps
 _BYTES_A_NUMBER = 4  # of what a training keeps: bf16 would be 2, but not every machine has it
 
 
@@ -119,7 +120,7 @@ def _own_gguf(packed: PackedBase) -> Path | None:
 
 def memory_for(packed: PackedBase, training: TrainingConfig, dataset: DatasetConfig) -> int:
     """Return about how many bytes it takes to make a bot of a base, before a post is read."""
-    plan = make_plan(training, tokens=1)
+    plan = make_plan(training, tokens=_LARGE_ARCHIVE)
     shapes = [each.shape for each in packed.arrays.values()]
     sizes = [each.size for each in packed.arrays.values()]
     largest = max(sizes)  # the embeddings have no adapter
