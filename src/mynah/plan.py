@@ -24,13 +24,13 @@ _EFFORT = {
 # second look does, for about the same time. The rate goes with the root of the step.
 _SMALL_STEPS = {"epochs": 1.0, "learning_rate": 1.2e-3}
 _SMALLER = 3 / 8  # than the usual step
-_FITS = 40_000  # tokens read, all epochs together
+_FITS = 40_000  # tokens
 _WARMUP = 0.1
 _SPEED = 400.0  # tokens a second of a laptop, where nobody has measured this machine's
 _BATCH_TOKENS = {"cpu": 256, "mps": 1_024, "cuda": 2_048}
 _RANK = 8
-# Below this many tokens every effort, on every device, takes the smallest steps and reads all posts
-# twice: a third look unlearns more than it teaches.
+# An archive below this many tokens is read twice in the smallest steps, by every effort on every
+# device: a third look unlearns more than it teaches.
 _SMALL_ARCHIVE = 15_000
 _SMALLEST_STEP = 96
 
