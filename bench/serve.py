@@ -5,7 +5,8 @@ One trained bot is copied, its numbers shaken a little, so that every copy is a 
 1. steps of the model with rows of one bot, and with rows that are all of different bots, in turn;
    beside them llama.cpp, which reads rows of one bot together and those of different bots in turn;
 2. first tokens of bots that are at hand, and of bots that are not;
-3. clients that ask over HTTP for bots by Zipf's law, for as long as wanted: p50, p99, memory.
+3. locust's users (bench/load.py) that ask for bots by Zipf's law, for as long as wanted: p50, p99,
+   memory. It needs `pip install locust`.
 
     python bench/serve.py --bot bots/someone                  # a short look
     python bench/serve.py --bot bots/someone --seconds 600    # the load of ten minutes
@@ -14,9 +15,8 @@ One trained bot is copied, its numbers shaken a little, so that every copy is a 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import random
+import os
 import shutil
 import statistics
 import subprocess
@@ -30,7 +30,9 @@ import httpx
 import torch
 from safetensors.torch import load_file, save_file
 
+LOAD = Path(__file__).parent / "load.py"
 TOKENS = 40  # of a post
+HOT = ("hot_bots", "hot_bytes", "hot_hits", "hot_misses", "hot_evicted")
 
 
 def main() -> None:
@@ -44,7 +46,7 @@ def main() -> None:
         if options.steps and not options.no_llama:
             found["llama.cpp"] = llama(bots, names, options.steps)
         if options.seconds:
-            found["load"] = asyncio.run(load(bots, names, options))
+            found["load"] = load(bots, names, options)
     print(json.dumps(found, indent=2))
 
 
@@ -142,8 +144,8 @@ def llama(bots: Path, names: list[str], count: int) -> dict[str, Any]:
     return {**shown, "best_ms": best, "ratio": round(one / mixed, 3)}
 
 
-async def load(bots: Path, names: list[str], options: argparse.Namespace) -> dict[str, Any]:
-    """Start the service, ask for cold and warm bots one by one, then from all clients at once."""
+def load(bots: Path, names: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Start the service, ask for cold and warm bots one by one, then let locust's users ask."""
     words = ["--port", "0", "--json", "--queue", "256", "--key-posts", "256", "--timeout", "300"]
     words += ["--bots", str(bots), "--hot-mib", str(options.hot_mib)]
     command = [sys.executable, "-m", "mynah", "serve", *words]
@@ -151,21 +153,24 @@ async def load(bots: Path, names: list[str], options: argparse.Namespace) -> dic
         try:
             assert process.stdout
             url = json.loads(process.stdout.readline())["url"]
-            async with httpx.AsyncClient(base_url=url, timeout=400) as client:
-                first = await first_tokens(client, names)
-                asked = await many(client, names, options)
-            return {**first, **asked, "memory": memory(process.pid)}
+            with httpx.Client(base_url=url, timeout=400) as client:
+                first = first_tokens(client, names)
+                asked = many(url, bots.parent / "load.json", options)
+                numbers = client.get("/metrics").text
+            hot = {name: gauge(numbers, f"mynah_{name}") for name in HOT}
+            return {**first, **asked, "metrics": hot, "memory": memory(process.pid)}
         finally:
             process.terminate()
             process.wait()
 
 
-async def first_tokens(client: httpx.AsyncClient, names: list[str]) -> dict[str, Any]:
+def first_tokens(client: httpx.Client, names: list[str]) -> dict[str, Any]:
     """Ask bots twice: the first time they are on the disk, the second at hand."""
     cold, warm = [], []
     for name in names[-12:]:
         for kept in (cold, warm):
-            answer = (await ask(client, name)).json()
+            asked = {"model": name, "max_tokens": TOKENS, "prompt": ""}
+            answer = client.post("/v1/completions", json=asked).json()
             kept.append(answer["timings"]["first_token"])
     later = [one - other for one, other in zip(cold, warm, strict=True)]
     return {
@@ -175,51 +180,30 @@ async def first_tokens(client: httpx.AsyncClient, names: list[str]) -> dict[str,
     }
 
 
-async def ask(client: httpx.AsyncClient, name: str) -> httpx.Response:
-    """Ask a bot for a post."""
-    asked = {"model": name, "max_tokens": TOKENS, "prompt": ""}
-    return await client.post("/v1/completions", json=asked)
-
-
-async def many(
-    client: httpx.AsyncClient, names: list[str], options: argparse.Namespace
-) -> dict[str, Any]:
-    """Let clients ask for bots by Zipf's law, each again as soon as it is answered."""
-    weights = [1 / (rank + 1) for rank in range(len(names))]
-    dice, took, firsts, refused, tokens = random.Random(0), [], [], 0, 0
+def many(url: str, output: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Let locust's users ask for bots by Zipf's law, each again as soon as it is answered."""
+    users = str(options.clients)
+    words = ["-f", str(LOAD), "--headless", "--host", url, "--users", users, "--spawn-rate", users]
+    words += ["--run-time", f"{options.seconds:.0f}s", "--stop-timeout", "300", "--only-summary"]
     begin = time.monotonic()
-    ends = begin + options.seconds
-
-    async def one() -> None:
-        nonlocal refused, tokens
-        while time.monotonic() < ends:
-            asked = time.monotonic()
-            answer = await ask(client, dice.choices(names, weights)[0])
-            if answer.status_code != 200:
-                refused += 1
-                await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
-                continue
-            said = answer.json()
-            took.append(time.monotonic() - asked)
-            firsts.append(said["timings"]["first_token"])
-            tokens += said["usage"]["completion_tokens"]
-
-    await asyncio.gather(*(one() for _ in range(options.clients)))
+    subprocess.run(
+        [sys.executable, "-m", "locust", *words],
+        env={**os.environ, "LOAD_OUTPUT": str(output)},
+        stdout=sys.stderr,
+        check=True,
+    )
     seconds = time.monotonic() - begin
-    numbers = (await client.get("/metrics")).text
+    seen = json.loads(output.read_text(encoding="utf-8"))
     return {
         "clients": options.clients,
         "seconds": round(seconds, 1),
-        "posts": len(took),
-        "refused": refused,
-        "tokens_per_second": round(tokens / seconds, 1),
-        "post_s": spread(took),
-        "first_token_s": spread(firsts),
-        "metrics": {
-            name: gauge(numbers, f"mynah_{name}")
-            for name in ("hot_bots", "hot_bytes", "hot_hits", "hot_misses", "hot_evicted")
-        },
-        "tokens_a_post": round(tokens / max(len(took), 1), 1),
+        "posts": len(seen["post_s"]),
+        "refused": seen["refused"],
+        "failed": seen["failed"],
+        "tokens_per_second": round(seen["tokens"] / seconds, 1),
+        "post_s": spread(seen["post_s"]),
+        "first_token_s": spread(seen["first_token_s"]),
+        "tokens_a_post": round(seen["tokens"] / max(len(seen["post_s"]), 1), 1),
     }
 
 

@@ -114,3 +114,15 @@ def test_gradients_add_up_over_pieces_of_a_batch() -> None:
     found = [each.grad for layer in parts for each in (layer.lora_A, layer.lora_B)]
     for mine, theirs in zip(found, whole, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-2)
+
+
+def test_rounding_leaves_the_base_as_it_was() -> None:
+    """A base in fp32 is judged after it was learned with; its matrices are not copies there."""
+    parts = layers()
+    before = [layer.frozen.weight.detach().clone() for layer in parts]
+    for product in (FusedLinear([parts[0]], int8=True), FusedLinear(list(parts), int8=True)):
+        with torch.no_grad():
+            product.forward(loud())
+            product.calibrate()
+    for layer, weight in zip(parts, before, strict=True):
+        assert torch.equal(layer.frozen.weight, weight)

@@ -71,7 +71,7 @@ class FusedLinear:
         self.up[:, self.rank :] = weight[:, loud]
         self.down[exact, loud] = 1
         self.mask = torch.ones_like(self.peaks).index_fill_(0, loud, 0)
-        quiet = weight.float().mul_(self.mask)
+        quiet = weight.float() * self.mask  # never in place: in fp32 these are the base's own
         self.steps = quiet.abs().amax(dim=1).clamp_min_(1e-12) / 127
         self.codes = (quiet / self.steps[:, None]).round_().to(torch.int8)
         for part in self.parts:
