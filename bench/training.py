@@ -18,6 +18,7 @@ would reach, each on its own weights, and the share of it that training reaches.
 from __future__ import annotations
 
 import argparse
+import bisect
 import contextlib
 import json
 import math
@@ -35,7 +36,7 @@ from typing import Any
 
 CONTENDERS = ("original", "trl", "quick", "normal", "best")
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
-FINE = 16  # places at which Mynah's own runs are judged, to see when they pass the original
+FINE = 16  # places at which Mynah's own runs are judged, and as many in their first quarter
 
 
 def main() -> None:
@@ -153,7 +154,7 @@ class Judge:
     """Judges a model at places of its way and keeps the time of judging apart."""
 
     texts: list[str]
-    places: set[int]
+    places: list[int]  # steps, ascending
     filler: int
     rows: list[list[int]]
     start: float = field(default_factory=time.perf_counter)
@@ -181,7 +182,8 @@ class Judge:
         """Return the figures of the run."""
         wall = self.curve[-1][0]
         used = resource.getrusage(resource.RUSAGE_SELF)
-        quarters = [self.curve[math.ceil(len(self.curve) * q) - 1][1] for q in QUARTERS]
+        ends = [round(self.places[-1] * q) for q in QUARTERS]
+        quarters = [self.curve[max(0, bisect.bisect(self.places, end) - 1)][1] for end in ends]
         return {
             "bits": quarters,
             "curve": self.curve,
@@ -206,9 +208,12 @@ def forget_most_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-def places(steps: int, count: int) -> set[int]:
-    """Return `count` places at even distances, the last one at the end."""
-    return {max(1, round(steps * (at + 1) / count)) for at in range(count)}
+def places(steps: int, count: int) -> list[int]:
+    """Return `count` places at even distances, the last one at the end; fine ones begin dense."""
+    found = {max(1, round(steps * (at + 1) / count)) for at in range(count)}
+    if count == FINE:
+        found |= {max(1, round(steps * (at + 1) / count / 4)) for at in range(count)}
+    return sorted(found)
 
 
 def judge_of(options: argparse.Namespace, base: Any, steps: int, count: int) -> Judge:
