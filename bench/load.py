@@ -23,6 +23,7 @@ from locust import HttpUser, events, task
 TOKENS = 40  # of a post
 dice = random.Random(0)
 names: list[str] = []
+shares: list[float] = []  # how often each is asked for
 seen: dict[str, Any] = {"post_s": [], "first_token_s": [], "refused": 0, "failed": 0, "tokens": 0}
 
 
@@ -32,7 +33,7 @@ class Reader(HttpUser):
     @task
     def ask(self) -> None:
         """Ask for a post; where the service is full, wait as long as it says."""
-        name = dice.choices(names, [1 / (rank + 1) for rank in range(len(names))])[0]
+        name = dice.choices(names, shares)[0]
         body = {"model": name, "max_tokens": TOKENS, "prompt": ""}
         begin = time.monotonic()
         asking = self.client.post("/v1/completions", json=body, name="post", catch_response=True)
@@ -59,6 +60,7 @@ def look(environment: Any, **_: Any) -> None:
     """Find out which bots there are."""
     with urlopen(f"{environment.host}/v1/models") as answer:
         names[:] = sorted(each["id"] for each in json.load(answer)["data"])
+    shares[:] = [1 / (rank + 1) for rank in range(len(names))]
 
 
 @events.quitting.add_listener

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hot-mib", type=float, default=512)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-llama", action="store_true", help="leave llama.cpp out")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.seconds and find_spec("locust") is None:  # now, and not after minutes of steps
+        parser.error("the load needs: pip install locust (or --seconds 0 without it)")
+    return options
 
 
 def copies(bot: Path, bots: Path, count: int) -> list[str]:
