@@ -25,7 +25,7 @@ from mynah.model import Base
 from mynah.plan import Plan
 from mynah.run_folder import read_json, write_json
 from mynah.shortlist import Columns
-from mynah.training import trained_parameters
+from mynah.training import make_optimizer, move, read, trained_parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,8 @@ class Estimate:
 
 
 _PASSES = 5
-_SECONDS = 5.0  # after which no further pass is timed
+_PLACES = (0.5, 0.1, 0.9, 0.3, 0.7)  # of the steps that are timed, among all by their size
+_SECONDS = 5.0  # after which nothing further is timed
 
 
 def calibrate(base: Base, rows: Rows, plan: Plan, learner: Learner) -> float:
@@ -103,24 +104,45 @@ def estimate(
     learner: Learner,
     processes: int = 1,
 ) -> Estimate:
-    """Time some passes over a middling step, without learning, and say what all steps will cost.
+    """Time some steps of all sizes, without learning, and say what all of them will cost.
 
     The memory is that of one process, the time that of all of them side by side.
     """
-    sizes = sorted(range(len(steps)), key=lambda at: _padded(rows, steps[at]))
-    middle = steps[sizes[len(sizes) // 2]]
-    rate = _speed(base, [rows[at] for at in middle], plan, learner) * processes
-    total = sum(_padded(rows, step) for step in steps)
-    largest = _padded(rows, steps[sizes[-1]]) / plan.accumulate / processes
+    groups = sorted(([rows[at] for at in step] for step in steps), key=_padded)
+    seconds = _step_seconds(base, groups, plan, learner) * len(groups) / processes * 1.05
     return Estimate(
-        seconds=total / rate * 1.05,
-        bytes=_memory(base.model, largest),
-        tokens_per_second=rate,
+        seconds=seconds,
+        bytes=_memory(base.model, _padded(groups[-1]) / plan.accumulate / processes),
+        tokens_per_second=sum(map(_padded, groups)) / seconds,
     )
 
 
-def _padded(rows: Rows, step: Sequence[int]) -> int:
-    return len(step) * (max(len(rows[at]) for at in step) - 1)
+def _step_seconds(base: Base, groups: Sequence[Rows], plan: Plan, learner: Learner) -> float:
+    """Return what a step takes in the mean; small ones cost far more a token than large ones.
+
+    The very steps of a training, at a rate of 0. `groups` are sorted by size.
+    """
+    optimizer = make_optimizer(trained_parameters(base.model), plan)
+    places = [round(part * (len(groups) - 1)) for part in _PLACES]
+    took: list[float] = []
+    _timed_step(base, groups[places[0]], plan, learner, optimizer)  # warms up
+    for place in places:
+        if sum(took) < _SECONDS:
+            took.append(_timed_step(base, groups[place], plan, learner, optimizer))
+    return statistics.fmean(took)
+
+
+def _timed_step(
+    base: Base, group: Rows, plan: Plan, learner: Learner, optimizer: torch.optim.AdamW
+) -> float:
+    start = time.perf_counter()
+    read(base, learner.body, group, plan.accumulate, learner.columns(0))
+    move(optimizer, plan, 0.0)
+    return time.perf_counter() - start
+
+
+def _padded(group: Rows) -> int:
+    return len(group) * (max(map(len, group)) - 1)
 
 
 def _timed_pass(

@@ -95,7 +95,7 @@ def train(
         TrainingStopped: Ctrl-C or a polite kill; the state is saved, the error says how to go on.
     """
     parameters = trained_parameters(base.model)
-    optimizer = _optimizer(parameters, plan)
+    optimizer = make_optimizer(parameters, plan)
     learner = learner or fit(base, rows, plan)  # before the weights of a resumed one
     course = _restore(parameters, optimizer, checkpoints)
     watch = _Stopwatch(course)
@@ -106,9 +106,9 @@ def train(
             group = [rows[at] for at in steps[step]]
             rate = rate_at(step, len(steps), plan)
             columns = learner.columns(hash((plan.seed, step)))
-            nats, tokens = _read(base, learner.body, group, plan.accumulate, columns, replicas)
+            nats, tokens = read(base, learner.body, group, plan.accumulate, columns, replicas)
             nats, stop = replicas.add(parameters.values(), nats, bool(stopped))
-            _move(optimizer, plan, rate)
+            move(optimizer, plan, rate)
             watch.count(nats / tokens, tokens, len(group))
             on_step(watch.progress(len(steps), rate))
             stop = stop or (replicas.count == 1 and bool(stopped))  # nobody else has to agree
@@ -120,7 +120,8 @@ def train(
     return course
 
 
-def _optimizer(parameters: dict[str, nn.Parameter], plan: Plan) -> torch.optim.AdamW:
+def make_optimizer(parameters: dict[str, nn.Parameter], plan: Plan) -> torch.optim.AdamW:
+    """Return AdamW as the plan wants it, with nothing remembered."""
     return torch.optim.AdamW(
         parameters.values(),
         lr=plan.learning_rate,
@@ -130,8 +131,13 @@ def _optimizer(parameters: dict[str, nn.Parameter], plan: Plan) -> torch.optim.A
     )
 
 
-def _read(
-    base: Base, body: Body, group: Rows, pieces: int, columns: Columns | None, replicas: Replicas
+def read(
+    base: Base,
+    body: Body,
+    group: Rows,
+    pieces: int,
+    columns: Columns | None,
+    replicas: Replicas = ALONE,
 ) -> tuple[float, int]:
     """Find the gradients of this process's share of a group of rows.
 
@@ -149,7 +155,7 @@ def _read(
     return nats, tokens
 
 
-def _move(optimizer: torch.optim.AdamW, plan: Plan, rate: float) -> None:
+def move(optimizer: torch.optim.AdamW, plan: Plan, rate: float) -> None:
     """Take one step along the gradients and forget them."""
     if plan.clip:
         held = [each for group in optimizer.param_groups for each in group["params"]]
