@@ -90,6 +90,9 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     """Prepare, estimate and train as the stage does."""
     from dataclasses import replace
 
+    from mynah.environment import settle_libraries
+
+    settle_libraries()  # as `mynah` does, before torch is loaded
     from mynah.calibration import calibrate, estimate
     from mynah.config import DatasetConfig, TrainingConfig
     from mynah.curriculum import encode, post_by_post

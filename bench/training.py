@@ -1,8 +1,8 @@
 """Mynah's training beside the recipe of 2020 and beside TRL with peft: one run, one machine.
 
 Every contender trains in a process of its own, on the same base, posts and held-out split, and is
-judged by the same function at quarters of its way; the time of judging does not count. Prints one
-table of medians over seeds.
+judged by the same function at quarters of its way; the time of judging does not count. They take
+turns, a seed each. Prints one table of medians over seeds.
 
     python bench/training.py accounts/someone.jsonl.gz
     python bench/training.py --posts 300 --seeds 1 someone.zip      # about five minutes
@@ -22,10 +22,8 @@ import bisect
 import contextlib
 import json
 import math
-import os
 import random
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -33,6 +31,8 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from training_table import Run, medians, print_roofline, print_table
 
 CONTENDERS = ("original", "trl", "quick", "normal", "best")
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
@@ -43,6 +43,7 @@ def main() -> None:
     """Prepare the posts, run every contender in a process of its own, print the table."""
     options = arguments()
     if options.child:
+        as_mynah_runs(options.child)
         print(json.dumps(CHILDREN[options.child](options)))
         return
     if options.flock:
@@ -50,11 +51,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         split = Path(folder) / "split.json"
         split.write_text(json.dumps(choose_posts(options)), encoding="utf-8")
-        rows = [measure(options, name, split) for name in options.contenders.split(",")]
-    print_table(options, rows)
-    print_roofline(options, rows)
-    if options.output:
-        Path(options.output).write_text(json.dumps(rows, indent=2), encoding="utf-8")
+        rows = [medians(name, runs) for name, runs in measure(options, split).items()]
+    seeds = f"medians of {options.seeds}" if options.seeds > 1 else "one run"
+    name = Path(options.source).name
+    print_table(f"{name}, {options.posts} posts, {seeds}, base {options.base}", rows)
+    print_roofline(in_its_own_process(options, "roofline"), rows)
+
+
+def as_mynah_runs(contender: str) -> None:
+    """Settle the libraries as `mynah` does; a peer takes them as they come."""
+    from mynah.environment import settle_libraries
+
+    if contender != "trl":
+        settle_libraries()
 
 
 def arguments() -> argparse.Namespace:
@@ -67,7 +76,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--contenders", default=",".join(CONTENDERS))
     parser.add_argument("--base", default="smollm2-135m")
     parser.add_argument("--flock", help="folder of a flock to start from")
-    parser.add_argument("--output", help="write the rows as JSON")
+    parser.add_argument("--output", help="write every run as JSON, as they end")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--split", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
@@ -91,62 +100,28 @@ def choose_posts(options: argparse.Namespace) -> dict[str, list[str]]:
     return {"train": texts[options.held_out :][: options.posts], "held_out": held_out}
 
 
-def measure(options: argparse.Namespace, name: str, split: Path) -> dict[str, Any]:
-    """Run a contender once a seed; return medians."""
-    runs = []
+def measure(options: argparse.Namespace, split: Path) -> dict[str, list[Run]]:
+    """Run every contender once a seed, in turns; return the runs of each."""
+    runs: dict[str, list[Run]] = {name: [] for name in options.contenders.split(",")}
     for seed in range(options.seeds):
-        command = [sys.executable, __file__, options.source, "--base", options.base]
-        command += ["--child", name, "--split", str(split), "--seed", str(seed)]
-        command += ["--flock", options.flock] if options.flock else []
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        runs.append(json.loads(done.stdout.splitlines()[-1]))
-        last = runs[-1]
-        print(
-            f"{name} seed {seed}: {last['bits'][-1]:.4f} in {last['wall']:.0f} s", file=sys.stderr
-        )
-    middle = sorted(runs, key=lambda run: run["bits"][-1])[len(runs) // 2]
-    numbers = ("wall", "cpu", "tokens_per_second", "peak_mb")
-    return {
-        "name": name,
-        "bits": [
-            statistics.median(values) for values in zip(*(run["bits"] for run in runs), strict=True)
-        ],
-        "curve": middle["curve"],
-        **{key: statistics.median(run[key] for run in runs) for key in numbers},
-    }
+        for name in runs:
+            words = ["--split", str(split), "--seed", str(seed)]
+            runs[name].append(run := in_its_own_process(options, name, *words))
+            told = f"{name} seed {seed}: {run['bits'][-1]:.4f} in {run['wall']:.0f} s"
+            print(told, file=sys.stderr)
+            if options.output:
+                Path(options.output).write_text(json.dumps(runs, indent=2), encoding="utf-8")
+    return runs
 
 
-def print_table(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    """Print one line a contender; the last columns compare with the original."""
-    first = next((row for row in rows if row["name"] == "original"), None)
-    print(f"\n{Path(options.source).name}, {options.posts} posts, medians of {options.seeds}")
-    print(f"{processor()}, base {options.base}\n")
-    head = ("", "25 %", "50 %", "75 %", "100 %", "wall s", "cpu s", "tok/s", "peak MB")
-    print("| " + " | ".join((*head, "to original's", "ratio", "bits vs original")) + " |")
-    print("|" + " --- |" * 12)
-    for row in rows:
-        cells = [row["name"], *(f"{value:.3f}" for value in row["bits"])]
-        cells += [f"{row[key]:.0f}" for key in ("wall", "cpu", "tokens_per_second", "peak_mb")]
-        print("| " + " | ".join([*cells, *against(row, first)]) + " |")
-
-
-def against(row: dict[str, Any], first: dict[str, Any] | None) -> list[str]:
-    """Return the time to the original's final figure, its share of the original's, and the gain."""
-    if first is None or row is first:
-        return ["", "", ""]
-    target = first["bits"][-1]
-    reached = next((at for at, bits in row["curve"] if bits <= target), None)
-    gain = f"{100 * (row['bits'][-1] / target - 1):+.1f} %"
-    if reached is None:
-        return ["never", "", gain]
-    return [f"{reached:.1f} s", f"1/{first['wall'] / reached:.0f}", gain]
-
-
-def processor() -> str:
-    """Return the processor's name and the cores in use."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else 'unknown processor'}, {os.cpu_count()} cores"
+def in_its_own_process(options: argparse.Namespace, name: str, *words: str) -> Run:
+    """Return what one contender, or the roofline, measured."""
+    command = [sys.executable, __file__, options.source, "--base", options.base]
+    command += ["--child", name, *words]
+    command += ["--flock", options.flock] if options.flock else []
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    run: Run = json.loads(done.stdout.splitlines()[-1])
+    return run
 
 
 @dataclass
@@ -178,7 +153,7 @@ class Judge:
         forget_most_memory()
         self.spent += time.perf_counter() - begin
 
-    def result(self, tokens: int) -> dict[str, Any]:
+    def result(self, tokens: int) -> Run:
         """Return the figures of the run."""
         wall = self.curve[-1][0]
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -225,7 +200,7 @@ def judge_of(options: argparse.Namespace, base: Any, steps: int, count: int) -> 
     return Judge(texts, places(steps, count), base.separator, rows)
 
 
-def run_original(options: argparse.Namespace) -> dict[str, Any]:
+def run_original(options: argparse.Namespace) -> Run:
     """Train by the recipe of 2020 to the letter, in fp32."""
     import torch
 
@@ -237,7 +212,7 @@ def run_original(options: argparse.Namespace) -> dict[str, Any]:
 
 def run_mynah(
     options: argparse.Namespace, *, device: Any = None, count: int = FINE, **settings: Any
-) -> dict[str, Any]:
+) -> Run:
     """Train as `mynah train` does."""
     from mynah.calibration import calibrate
     from mynah.config import DatasetConfig, TrainingConfig
@@ -282,7 +257,7 @@ def run_mynah(
     return judge.result(lessons.tokens)
 
 
-def run_trl(options: argparse.Namespace) -> dict[str, Any]:
+def run_trl(options: argparse.Namespace) -> Run:
     """Train as a user of TRL would: SFTTrainer, LoRA r=16 on all linear layers, 3 epochs, bf16."""
     import torch
     from datasets import Dataset
@@ -341,7 +316,7 @@ def run_trl(options: argparse.Namespace) -> dict[str, Any]:
     return judge.result(tokens)
 
 
-def run_without_bf16(options: argparse.Namespace, effort: str) -> dict[str, Any]:
+def run_without_bf16(options: argparse.Namespace, effort: str) -> Run:
     """Train as a processor does that multiplies in fp32 and, with VNNI, in eight bits."""
     import torch
 
@@ -352,7 +327,7 @@ def run_without_bf16(options: argparse.Namespace, effort: str) -> dict[str, Any]
     return run_mynah(options, device=device, effort=effort)
 
 
-def run_roofline(options: argparse.Namespace) -> dict[str, Any]:
+def run_roofline(options: argparse.Namespace) -> Run:
     """Time the bare bf16 products that a token costs: once forward, once back, on all weights."""
     import torch
 
@@ -384,23 +359,6 @@ def timed(product: Any, weights: list[Any]) -> float:
     for weight in weights:
         product(weight)
     return time.perf_counter() - start
-
-
-def print_roofline(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    """Print the bound of the bare products, and which share of it each of Mynah's runs reaches."""
-    command = [sys.executable, __file__, options.source, "--base", options.base]
-    done = subprocess.run(
-        [*command, "--child", "roofline"], check=True, stdout=subprocess.PIPE, text=True
-    )
-    roof = json.loads(done.stdout.splitlines()[-1])
-    bound = roof["tokens_per_second"]
-    print(
-        f"\nRoofline: {roof['flop'] / 1e6:.0f} MFLOP a token at {roof['flops'] / 1e9:.0f} GFLOP/s "
-        f"in bf16 are {bound:.0f} tokens a second."
-    )
-    for row in rows:
-        share = 100 * row["tokens_per_second"] / bound
-        print(f"{row['name']}: {row['tokens_per_second']:.0f}, {share:.0f} % of it")
 
 
 CHILDREN = {
