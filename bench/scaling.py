@@ -21,11 +21,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mynah.environment import settle_libraries
+
 
 def main() -> None:
     """Train once a size; print one table."""
     options = arguments()
     if options.child:
+        settle_libraries()
         print(json.dumps(train(options)))
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -90,9 +93,6 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     """Prepare, estimate and train as the stage does."""
     from dataclasses import replace
 
-    from mynah.environment import settle_libraries
-
-    settle_libraries()  # as `mynah` does, before torch is loaded
     from mynah.calibration import calibrate, estimate
     from mynah.config import DatasetConfig, TrainingConfig
     from mynah.curriculum import encode, post_by_post

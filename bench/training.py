@@ -34,6 +34,8 @@ from typing import Any
 
 from training_table import Run, medians, print_roofline, print_table
 
+from mynah.environment import settle_libraries
+
 CONTENDERS = ("original", "trl", "quick", "normal", "best")
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
 FINE = 16  # places at which Mynah's own runs are judged, and as many in their first quarter
@@ -43,7 +45,8 @@ def main() -> None:
     """Prepare the posts, run every contender in a process of its own, print the table."""
     options = arguments()
     if options.child:
-        as_mynah_runs(options.child)
+        if options.child != "trl":  # a peer takes the libraries as they come
+            settle_libraries()
         print(json.dumps(CHILDREN[options.child](options)))
         return
     if options.flock:
@@ -56,14 +59,6 @@ def main() -> None:
     name = Path(options.source).name
     print_table(f"{name}, {options.posts} posts, {seeds}, base {options.base}", rows)
     print_roofline(in_its_own_process(options, "roofline"), rows)
-
-
-def as_mynah_runs(contender: str) -> None:
-    """Settle the libraries as `mynah` does; a peer takes them as they come."""
-    from mynah.environment import settle_libraries
-
-    if contender != "trl":
-        settle_libraries()
 
 
 def arguments() -> argparse.Namespace:

@@ -129,10 +129,8 @@ def _step_seconds(base: Base, groups: Sequence[Rows], plan: Plan, learner: Learn
     took: list[float] = []
     for place in places:
         if not took or 2 * sum(took) < _SECONDS:
-            once, again = (
-                _timed_step(base, groups[place], plan, learner, optimizer) for _ in range(2)
-            )
-            took.append(min(once, again))
+            again = (_timed_step(base, groups[place], plan, learner, optimizer) for _ in range(2))
+            took.append(min(again))
     return statistics.fmean(took)
 
 
