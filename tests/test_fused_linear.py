@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from mynah.fused_linear import FusedLinear, copy_adapters
+from mynah.fused_linear import FusedLinear, add_gradients, copy_adapters
 from mynah.lora import LoraLinear
 
 INPUTS, OUTPUTS = 48, (24, 8)
@@ -54,6 +54,7 @@ def fused(
         product.calibrate()
         out, low = product.forward(x)
         d_x = product.backward(d, x, low)
+        add_gradients([product])
     grads = [each.grad for layer in parts for each in (layer.lora_A, layer.lora_B)]
     return out, d_x, [each for each in grads if each is not None]
 
@@ -111,6 +112,7 @@ def test_gradients_add_up_over_pieces_of_a_batch() -> None:
         for piece in (slice(0, 15), slice(15, 40)):
             _, low = product.forward(x[piece])
             product.learn(d[piece], x[piece], low)
+            add_gradients([product])
     found = [each.grad for layer in parts for each in (layer.lora_A, layer.lora_B)]
     for mine, theirs in zip(found, whole, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-2)

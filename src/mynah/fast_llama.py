@@ -7,21 +7,23 @@ arithmetic as transformers' LlamaModel (a test compares both), in fewer and larg
 - query, key and value are one matrix product, gate and up another, and so are their adapters;
 - attention multiplies small matrices outright: for posts of 30 tokens a tiled kernel's own
   bookkeeping costs more than the scores, and its backward pass ten times more;
-- what the backward pass needs is kept, what is quick to work out again is not.
+- what the backward pass needs is kept, what is quick to work out again is not;
+- both passes run in inference mode: a step is thousands of small operations, and each of them would
+  pay for what autograd notes of it, though nobody asks.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mynah.fused_linear import FusedLinear, copy_adapters
+from mynah.fused_linear import FusedLinear, add_gradients, copy_adapters
 from mynah.lora import LoraLinear
-from mynah.rotary import rotary, turn
+from mynah.rotary import rotary, turn_
 
 Body = Callable[
     [Tensor], Tensor
@@ -92,30 +94,54 @@ class FastLlama:
         posts, length = ids.shape
         x = self.embed(ids).flatten(0, 1)
         shape = _Shape(posts, length, self.heads, self.groups, self.head)
-        tables = _tables(length, self.head, self.theta, x.dtype, x.device)
         copy_adapters(self.products)
         if any(product.adapters for product in self.products):
             x.requires_grad_(torch.is_grad_enabled())  # else there is nothing to go back from
-        for layer in self.layers:
-            x = _Block.apply(x, layer, shape, tables)  # type: ignore[no-untyped-call]
+        tables = _tables(shape, self.theta, x)
+        x = _Blocks.apply(x, self.layers, shape, tables)  # type: ignore[no-untyped-call]
         normed: Tensor = self.norm(x)
         return normed.view(posts, length, -1)
 
 
-class _Shape(tuple[int, int, int, int, int]):
-    """Posts, tokens, query heads, key heads and width of a head."""
+class _Shape(NamedTuple):
+    """What attention has to know of its rows."""
 
-    def __new__(cls, *sizes: int) -> _Shape:
-        return super().__new__(cls, sizes)
+    posts: int
+    length: int  # tokens of each, padding included
+    heads: int  # of queries
+    groups: int  # heads of keys, each for as many of queries
+    head: int  # width of one
+
+    @property
+    def turned(self) -> int:
+        """Return how many heads are rotated: queries and keys."""
+        return self.heads + self.groups
+
+    @property
+    def several(self) -> int:
+        """Return how many heads of queries look at the same keys."""
+        return self.heads // self.groups
 
 
-def _tables(
-    length: int, head: int, theta: float, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return cosines and sines [tokens, 1, head / 2] and the causal mask [tokens, tokens]."""
-    cosine, sine = rotary(length, head, theta, device)
-    mask = torch.full((length, length), -math.inf, dtype=dtype, device=device).triu(1)
-    return cosine.to(dtype), sine.to(dtype), mask
+class _Tables(NamedTuple):
+    """What depends on where a token stands alone."""
+
+    cosine: Tensor  # [tokens, heads turned, head / 2]; those of queries by 1 / sqrt(head)
+    sine: Tensor  # likewise
+    minus_sine: Tensor  # the inverse of a rotation turns by minus the angle
+    mask: Tensor  # causal, [1, heads a group x tokens, tokens]
+
+
+@torch.inference_mode()
+def _tables(shape: _Shape, theta: float, x: Tensor) -> _Tables:
+    """Return the tables for posts of a length, in the precision of x."""
+    length = shape.length
+    cosine, sine = rotary(length, shape.head, theta, x.device)
+    scale = torch.ones(shape.turned, 1, device=x.device)
+    scale[: shape.heads] = 1 / math.sqrt(shape.head)
+    mask = torch.full((length, length), -math.inf, dtype=x.dtype, device=x.device).triu(1)
+    cosine, sine = (cosine * scale).to(x.dtype), (sine * scale).to(x.dtype)
+    return _Tables(cosine, sine, -sine, mask.repeat(shape.several, 1)[None])
 
 
 class _Layer:
@@ -128,7 +154,8 @@ class _Layer:
         self.out = FusedLinear([attention.o_proj], int8=int8)
         self.up = FusedLinear([mlp.gate_proj, mlp.up_proj], int8=int8)
         self.down = FusedLinear([mlp.down_proj], int8=int8)
-        self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
+        self.first = _Norm(layer.input_layernorm)
+        self.second = _Norm(layer.post_attention_layernorm)
         self.lowest = False  # nothing is learned below it
 
     @property
@@ -137,66 +164,96 @@ class _Layer:
         return self.into, self.out, self.up, self.down
 
 
-class _Block(torch.autograd.Function):
-    """A decoder layer: x [posts x tokens, width] -> the same."""
+class _Norm:
+    """RMS norm (Zhang and Sennrich 2019, arXiv:1910.07467), forward and back."""
+
+    def __init__(self, norm: Any) -> None:
+        self.weight: Tensor = norm.weight
+        width = len(norm.weight)
+        self.share = 1 / width
+        self.epsilon = torch.full((1,), norm.variance_epsilon, device=norm.weight.device)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x normed, and 1 / RMS [rows, 1], fp32."""
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        spread = torch.addcmul(self.epsilon, length, length, value=self.share).rsqrt_()
+        return (x * spread).to(x.dtype).mul_(self.weight), spread
+
+    def backward(self, d: Tensor, x: Tensor, normed: Tensor, spread: Tensor) -> Tensor:
+        """Return the gradient of x: spread * (d w - x^ * mean(d * normed)), x^ = x * spread."""
+        along = (d * normed).sum(dim=-1, keepdim=True, dtype=torch.float32).mul_(spread)
+        inner = torch.addcmul((d * self.weight).float(), x, along, value=-self.share)
+        return inner.mul_(spread).to(x.dtype)
+
+
+class _Blocks(torch.autograd.Function):
+    """All decoder layers: x [posts x tokens, width] -> the same."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, layer: _Layer, shape: _Shape, tables: tuple[Tensor, Tensor, Tensor]
+        ctx: Any, x: Tensor, layers: list[_Layer], shape: _Shape, tables: _Tables
     ) -> Tensor:
-        normed, spread = _norm(x, layer.first)
-        qkv, low_in = layer.into.forward(normed)
-        q, k, v = _split_heads(qkv, shape, tables)
-        scores = torch.baddbmm(_wide(tables[2], shape), q, k.mT)
-        chance = torch.softmax(scores, dim=-1, dtype=torch.float32).to(x.dtype)
-        mixed = _join_heads(chance @ v, shape)
-        attended, low_out = layer.out.forward(mixed)
-        middle = attended.add_(x)
-        renormed, respread = _norm(middle, layer.second)
-        gated, low_up = layer.up.forward(renormed)
-        gate, up = gated.chunk(2, dim=-1)
-        opened = nn.functional.silu(gate)
-        inner = opened * up
-        out, low_down = layer.down.forward(inner)
-        if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(
-                x, spread, normed, q, k, v, chance, mixed, middle, respread, renormed,
-                gated, opened, inner, low_in, low_out, low_up, low_down,
-            )  # fmt: skip
-            ctx.fixed = (layer, shape, tables)
-        return out.add_(middle)
+        ctx.fixed = (layers, shape, tables)
+        ctx.kept = []
+        out = torch.empty_like(x)  # what leaves is an ordinary tensor
+        with torch.inference_mode():
+            for layer in layers:
+                x, kept = _forward(x, layer, shape, tables)
+                if ctx.needs_input_grad[0]:
+                    ctx.kept.append(kept)
+            return out.copy_(x)
 
     @staticmethod
-    def backward(ctx: Any, d_out: Tensor) -> Any:
-        x, spread, normed, q, k, v, chance, mixed, middle = ctx.saved_tensors[:9]
-        respread, renormed, gated, opened, inner, *lows = ctx.saved_tensors[9:]
-        layer, shape, tables = ctx.fixed
-        d_inner = layer.down.backward(d_out, inner, lows[3])
-        d_gated = _gate_back(d_inner, gated, opened)
-        d_renormed = layer.up.backward(d_gated, renormed, lows[2])
-        d_middle = _norm_back(d_renormed, middle, renormed, respread, layer.second).add_(d_out)
-        d_mixed = layer.out.backward(d_middle, mixed, lows[1])
-        d_qkv = _attention_back(_part_heads(d_mixed, shape), q, k, v, chance, shape, tables)
-        if layer.lowest:
-            layer.into.learn(d_qkv, normed, lows[0])
-            return None, None, None, None
-        d_normed = layer.into.backward(d_qkv, normed, lows[0])
-        d_x = _norm_back(d_normed, x, normed, spread, layer.first).add_(d_middle)
-        return d_x, None, None, None
+    def backward(ctx: Any, d: Tensor) -> Any:
+        layers, shape, tables = ctx.fixed
+        with torch.inference_mode():
+            for layer in reversed(layers):
+                d = _backward(d, layer, ctx.kept.pop(), shape, tables)
+        add_gradients([product for layer in layers for product in layer.products])
+        return None, None, None, None
 
 
-def _norm(x: Tensor, norm: Any) -> tuple[Tensor, Tensor]:
-    """Return RMS norm (Zhang and Sennrich 2019, arXiv:1910.07467) and 1 / RMS [rows, 1], fp32."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    spread = (length.square_() / x.shape[-1]).add_(norm.variance_epsilon).rsqrt_()
-    return (x * spread).to(x.dtype).mul_(norm.weight), spread
+def _forward(
+    x: Tensor, layer: _Layer, shape: _Shape, tables: _Tables
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return a layer's output, and what its way back needs."""
+    normed, spread = layer.first.forward(x)
+    qkv, low_in = layer.into.forward(normed)
+    q, k, v = _split_heads(qkv, shape, tables)
+    scores = torch.baddbmm(tables.mask, q, k.mT)
+    chance = torch.softmax(scores, dim=-1, dtype=torch.float32).to(x.dtype)
+    mixed = _join_heads(chance @ v, shape)
+    attended, low_out = layer.out.forward(mixed)
+    middle = attended.add_(x)
+    renormed, respread = layer.second.forward(middle)
+    gated, low_up = layer.up.forward(renormed)
+    gate, up = gated.chunk(2, dim=-1)
+    opened = nn.functional.silu(gate)
+    inner = opened * up
+    out, low_down = layer.down.forward(inner)
+    return out.add_(middle), (
+        x, spread, normed, q, k, v, chance, mixed, middle, respread, renormed,
+        gated, opened, inner, low_in, low_out, low_up, low_down,
+    )  # fmt: skip
 
 
-def _norm_back(d: Tensor, x: Tensor, normed: Tensor, spread: Tensor, norm: Any) -> Tensor:
-    """Return the gradient of x: spread * (d w - x^ * mean(d * normed)), x^ = x * spread."""
-    along = (d * normed).sum(dim=-1, keepdim=True, dtype=torch.float32)
-    along.mul_(spread).div_(-x.shape[-1])
-    return torch.addcmul((d * norm.weight).float(), x, along).mul_(spread).to(x.dtype)
+def _backward(
+    d_out: Tensor, layer: _Layer, kept: tuple[Tensor, ...], shape: _Shape, tables: _Tables
+) -> Tensor:
+    """Return the gradient of a layer's input; of the lowest, whatever: nobody needs it."""
+    x, spread, normed, q, k, v, chance, mixed, middle = kept[:9]
+    respread, renormed, gated, opened, inner, low_in, low_out, low_up, low_down = kept[9:]
+    d_inner = layer.down.backward(d_out, inner, low_down)
+    d_gated = _gate_back(d_inner, gated, opened)
+    d_renormed = layer.up.backward(d_gated, renormed, low_up)
+    d_middle = layer.second.backward(d_renormed, middle, renormed, respread).add_(d_out)
+    d_mixed = layer.out.backward(d_middle, mixed, low_out)
+    d_qkv = _attention_back(_part_heads(d_mixed, shape), q, k, v, chance, shape, tables)
+    if layer.lowest:
+        layer.into.learn(d_qkv, normed, low_in)
+        return d_middle
+    d_normed = layer.into.backward(d_qkv, normed, low_in)
+    return layer.first.backward(d_normed, x, normed, spread).add_(d_middle)
 
 
 def _gate_back(d: Tensor, gated: Tensor, opened: Tensor) -> Tensor:
@@ -209,39 +266,36 @@ def _gate_back(d: Tensor, gated: Tensor, opened: Tensor) -> Tensor:
     return both
 
 
-def _split_heads(
-    qkv: Tensor, shape: _Shape, tables: tuple[Tensor, Tensor, Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rotated and scaled q [posts x groups, heads a group x tokens, head], k, v likewise."""
+def _split_heads(qkv: Tensor, shape: _Shape, tables: _Tables) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rotated and scaled q [posts x groups, heads a group x tokens, head], k, v likewise.
+
+    `qkv` is rotated in place.
+    """
     posts, length, heads, groups, head = shape
     parts = qkv.view(posts, length, heads + 2 * groups, head)
-    turned = turn(parts[:, :, : heads + groups], tables[0], tables[1])
-    q = turned[:, :, :heads].mul_(1 / math.sqrt(head))
-    q = q.reshape(posts, length, groups, heads // groups, head).permute(0, 2, 3, 1, 4)
-    k = turned[:, :, heads:].permute(0, 2, 1, 3)
-    v = parts[:, :, heads + groups :].permute(0, 2, 1, 3)
-    wide = (posts * groups, heads // groups * length, head)
+    turn_(parts[:, :, : shape.turned], tables.cosine, tables.sine)
+    q, k, v = torch.split(parts, [heads, groups, groups], dim=2)
+    q = q.view(posts, length, groups, shape.several, head).permute(0, 2, 3, 1, 4)
     narrow = (posts * groups, length, head)
-    return q.reshape(wide), k.reshape(narrow), v.reshape(narrow)
-
-
-def _wide(mask: Tensor, shape: _Shape) -> Tensor:
-    """Return the causal mask once for each head of a group, [1, heads a group x tokens, tokens]."""
-    return mask.repeat(shape[2] // shape[3], 1)[None]
+    return (
+        q.reshape(posts * groups, shape.several * length, head),
+        k.transpose(1, 2).reshape(narrow),
+        v.transpose(1, 2).reshape(narrow),
+    )
 
 
 def _join_heads(mixed: Tensor, shape: _Shape) -> Tensor:
     """Return [posts x tokens, width] from [posts x groups, heads a group x tokens, head]."""
     posts, length, heads, groups, head = shape
-    parts = mixed.view(posts, groups, heads // groups, length, head)
+    parts = mixed.view(posts, groups, shape.several, length, head)
     return parts.permute(0, 3, 1, 2, 4).reshape(posts * length, heads * head)
 
 
 def _part_heads(d: Tensor, shape: _Shape) -> Tensor:
     """Undo `_join_heads`."""
-    posts, length, heads, groups, head = shape
-    parts = d.view(posts, length, groups, heads // groups, head).permute(0, 2, 3, 1, 4)
-    return parts.reshape(posts * groups, heads // groups * length, head)
+    posts, length, _, groups, head = shape
+    parts = d.view(posts, length, groups, shape.several, head).permute(0, 2, 3, 1, 4)
+    return parts.reshape(posts * groups, shape.several * length, head)
 
 
 def _attention_back(
@@ -251,19 +305,17 @@ def _attention_back(
     v: Tensor,
     chance: Tensor,
     shape: _Shape,
-    tables: tuple[Tensor, Tensor, Tensor],
+    tables: _Tables,
 ) -> Tensor:
     """Return the gradient of [q, k, v] as the matrix product gave them."""
     posts, length, heads, groups, head = shape
     full = chance.float()
     d_scores = torch._softmax_backward_data((d @ v.mT).float(), full, -1, full.dtype).to(d.dtype)
     out = d.new_empty(posts, length, heads + 2 * groups, head)
-    d_q = (d_scores @ k).mul_(1 / math.sqrt(head))
-    parts = d_q.view(posts, groups, heads // groups, length, head).permute(0, 3, 1, 2, 4)
-    # the inverse of a rotation turns by minus the angle
-    out[:, :, :heads] = turn(parts.reshape(posts, length, heads, head), tables[0], -tables[1])
-    d_k = (d_scores.mT @ q).view(posts, groups, length, head).transpose(1, 2)
-    out[:, :, heads : heads + groups] = turn(d_k, tables[0], -tables[1])
-    d_v = (chance.mT @ d).view(posts, groups, length, head)
-    out[:, :, heads + groups :] = d_v.transpose(1, 2)
+    d_q, d_k, d_v = torch.split(out, [heads, groups, groups], dim=2)
+    parts = (d_scores @ k).view(posts, groups, shape.several, length, head)
+    d_q.view(posts, length, groups, shape.several, head).copy_(parts.permute(0, 3, 1, 2, 4))
+    d_k.copy_((d_scores.mT @ q).view(posts, groups, length, head).transpose(1, 2))
+    d_v.copy_((chance.mT @ d).view(posts, groups, length, head).transpose(1, 2))
+    turn_(out[:, :, : shape.turned], tables.cosine, tables.minus_sine)
     return out.view(posts * length, -1)

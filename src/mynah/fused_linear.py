@@ -3,7 +3,8 @@
 Three things make a step of training faster than layer by layer:
 
 - layers with the same input are one matrix, and their adapters one pair of thin ones;
-- gradients of adapters are added to `.grad` here: hundreds of small tensors are spared the graph;
+- gradients of adapters are added to `.grad` at the end of the way back, all at once: hundreds of
+  small tensors are spared the graph;
 - with `int8`, the frozen matrix is multiplied in eight bits, forward and backward, which processors
   with VNNI do at twice the speed of bf16.
 
@@ -45,13 +46,17 @@ class FusedLinear:
                 each.weight.data = part  # transformers' layer is now a view of the fused one
         self.adapters = [layer for layer in layers if isinstance(layer, LoraLinear)]
         where = zip(layers, _slices(sizes), strict=True)
-        self.columns = [part for layer, part in where if isinstance(layer, LoraLinear)]
-        self.lanes = _slices([len(each.lora_A) for each in self.adapters])
-        self.rank = self.lanes[-1].stop if self.lanes else 0
+        columns = [part for layer, part in where if isinstance(layer, LoraLinear)]
+        lanes = _slices([len(each.lora_A) for each in self.adapters])
+        self.blocks = list(zip(columns, lanes, strict=True))  # of B in all that are B or 0
+        self.rank = lanes[-1].stop if lanes else 0
         first, inputs = self.parts[0], self.parts[0].shape[1]
         exact = min(_EXACT, inputs) if int8 else 0
         self.down = first.new_zeros(self.rank + exact, inputs)
         self.up = first.new_zeros(sum(sizes), self.rank + exact)
+        self.downs = [self.down[lane] for lane in lanes]  # views, one an adapter
+        self.ups = [self.up[block] for block in self.blocks]
+        self.gradients: tuple[Tensor, Tensor] | None = None  # of down and up, of the last way back
         self.peaks = first.new_zeros(inputs) if int8 else None
         self.codes: Tensor | None = None  # int8 [out, in]
         self.steps = self.mask = first.new_empty(0)
@@ -72,8 +77,9 @@ class FusedLinear:
         self.down[exact, loud] = 1
         self.mask = torch.ones_like(self.peaks).index_fill_(0, loud, 0)
         quiet = weight.float() * self.mask  # never in place: in fp32 these are the base's own
-        self.steps = quiet.abs().amax(dim=1).clamp_min_(1e-12) / 127
-        self.codes = (quiet / self.steps[:, None]).round_().to(torch.int8)
+        self.steps = (quiet.abs().amax(dim=1).clamp_min_(1e-12) / 127).to(weight.dtype)
+        codes = (quiet / self.steps[:, None].float()).round_().clamp_(-127, 127)
+        self.codes = codes.to(torch.int8)
         for part in self.parts:
             _page_out(part)
         self.parts, self.peaks = [], None
@@ -89,44 +95,75 @@ class FusedLinear:
     def _times(self, x: Tensor) -> Tensor:
         if self.codes is None:
             return x @ self.weight.T
-        codes, step = _round(x * self.mask)
-        whole: Tensor = torch._int_mm(codes, self.codes.T)
-        return (whole * step).mul_(self.steps).to(x.dtype)
+        codes, many = _round(x * self.mask)
+        return torch.div(torch._int_mm(codes, self.codes.T), many).mul_(self.steps)
 
     def backward(self, d: Tensor, x: Tensor, low: Tensor) -> Tensor:
-        """Return the gradient of x; add those of the adapters."""
+        """Return the gradient of x; keep those of the adapters for `add_gradients`."""
         d_low = self.learn(d, x, low)
         if self.codes is None:
             d_x = d @ self.weight
         else:
-            codes, step = _round(d * self.steps.to(d.dtype))
-            d_x = (torch._int_mm(codes, self.codes) * step).to(d.dtype)
+            codes, many = _round(d * self.steps)
+            d_x = torch.div(torch._int_mm(codes, self.codes), many)
         return d_x.addmm_(d_low, self.down)
 
     def learn(self, d: Tensor, x: Tensor, low: Tensor) -> Tensor:
-        """Add the gradients of the adapters; return that of x A^T."""
+        """Keep the gradients of the adapters; return that of x A^T."""
         d_low: Tensor = d @ self.up
-        d_down = d_low[:, : self.rank].T @ x
-        for each, column, lane in zip(self.adapters, self.columns, self.lanes, strict=True):
-            _add(each.lora_A, d_down[lane], 1.0)
-            _add(each.lora_B, d[:, column].T @ low[:, lane], each.scale)
+        if self.rank:
+            self.gradients = d_low[:, : self.rank].T @ x, d.T @ low[:, : self.rank]
         return d_low
 
 
+@torch.inference_mode()
 def copy_adapters(products: Iterable[FusedLinear]) -> None:
     """Take over the adapters' values as they are now, in the precision of the frozen weights."""
-    downs, ups, firsts, seconds, scale = [], [], [], [], 1.0
+    downs: list[Tensor] = []
+    ups: list[Tensor] = []
+    firsts: list[Tensor] = []
+    seconds: list[Tensor] = []
+    scale = 1.0
     for product in products:
-        parts = zip(product.adapters, product.columns, product.lanes, strict=True)
-        for each, column, lane in parts:
-            downs.append(product.down[lane])
-            ups.append(product.up[column, lane])
-            firsts.append(each.lora_A.data)
-            seconds.append(each.lora_B.data)
-            scale = each.scale  # the same for all
+        downs += product.downs
+        ups += product.ups
+        firsts += [each.lora_A for each in product.adapters]
+        seconds += [each.lora_B for each in product.adapters]
+        scale = product.adapters[0].scale if product.adapters else scale  # the same for all
     if downs:
         torch._foreach_copy_(downs, firsts)
         torch._foreach_copy_(ups, torch._foreach_mul(seconds, scale))
+
+
+@torch.no_grad()
+def add_gradients(products: Iterable[FusedLinear]) -> None:
+    """Add to the adapters' `.grad` what the last way back through the products found."""
+    firsts, seconds, scale = [], [], 1.0
+    for product in products:
+        if product.gradients is None:
+            continue
+        down, up = product.gradients
+        product.gradients = None
+        for each, (column, lane) in zip(product.adapters, product.blocks, strict=True):
+            firsts.append((each.lora_A, down[lane]))
+            seconds.append((each.lora_B, up[column, lane]))
+            scale = each.scale
+    _add(firsts, 1.0)
+    _add(seconds, scale)
+
+
+def _add(pairs: list[tuple[nn.Parameter, Tensor]], scale: float) -> None:
+    """Add gradients to those of their parameters, where these learn."""
+    held, found = [], []
+    for parameter, gradient in pairs:
+        if not parameter.requires_grad:
+            continue
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        held.append(parameter.grad)
+        found.append(gradient)
+    if held:
+        torch._foreach_add_(held, found, alpha=scale)
 
 
 def _page_out(tensor: Tensor) -> None:
@@ -149,15 +186,6 @@ def _slices(sizes: list[int]) -> list[slice]:
 
 
 def _round(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each row in whole steps, int8, and the size of a step [rows, 1], fp32."""
+    """Return each row in whole steps, int8, and how many steps are 1 [rows, 1]."""
     many = _LEVELS / x.abs().amax(dim=-1, keepdim=True).clamp_min_(1e-12)
-    return (x * many).round_().to(torch.int8), many.float().reciprocal_()
-
-
-def _add(parameter: nn.Parameter, gradient: Tensor, scale: float) -> None:
-    """Add to a parameter's gradient."""
-    if not parameter.requires_grad:
-        return
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    parameter.grad.add_(gradient, alpha=scale)
+    return (x * many).round_().to(torch.int8), many
