@@ -115,10 +115,10 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     lessons = post_by_post([Example(text=text, author="one") for text in chosen], rows, plan)
     cost = estimate(base, rows, lessons.steps, plan, learner)
     start = time.perf_counter()
-    train(base, rows, lessons.steps, plan, learner=learner)
+    course = train(base, rows, lessons.steps, plan, learner=learner, validation=lessons.validation)
     return {
         "posts": len(chosen),
-        "tokens": lessons.tokens,
+        "tokens": course.tokens,
         "estimate": cost.seconds,
         "took": time.perf_counter() - start,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -78,21 +78,24 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def choose_posts(options: argparse.Namespace) -> dict[str, list[str]]:
-    """Return training and held-out texts: a random draw of the cleaned posts, split at random.
+def choose_posts(options: argparse.Namespace) -> dict[str, Any]:
+    """Return a random draw of the cleaned posts, split at random, and the account's languages.
 
     At random, and not by time, because it is two trainings that are compared and not a bot judged:
     the figures then stand beside others' that were taken so.
     """
     from mynah.cleaning import clean
     from mynah.config import CleaningConfig, FetchConfig
+    from mynah.languages import shares
     from mynah.sources import read
 
     fetched = read(options.source, FetchConfig())
-    texts = [post.text for post in clean(fetched.posts, CleaningConfig()).selected]
+    posts = clean(fetched.posts, CleaningConfig()).selected
+    texts = [post.text for post in posts]
     random.Random(0).shuffle(texts)
     held_out = texts[: options.held_out]
-    return {"train": texts[options.held_out :][: options.posts], "held_out": held_out}
+    train = texts[options.held_out :][: options.posts]
+    return {"train": train, "held_out": held_out, "languages": shares(posts)}
 
 
 def measure(options: argparse.Namespace, split: Path) -> dict[str, list[Run]]:
@@ -134,10 +137,13 @@ class Judge:
 
     def __call__(self, model: Any, step: int) -> None:
         """Judge after `step` steps, if that is a place."""
+        if step in self.places:
+            self.judge(model)
+
+    def judge(self, model: Any) -> None:
+        """Judge, and leave what that takes out of the time."""
         from mynah.loss import bits_per_byte, post_nats
 
-        if step not in self.places:
-            return
         begin = time.perf_counter()
         self.peak_mb = max(self.peak_mb, most_memory())
         training = model.training
@@ -153,7 +159,9 @@ class Judge:
         wall = self.curve[-1][0]
         used = resource.getrusage(resource.RUSAGE_SELF)
         ends = [round(self.places[-1] * q) for q in QUARTERS]
-        quarters = [self.curve[max(0, bisect.bisect(self.places, end) - 1)][1] for end in ends]
+        found = [max(0, bisect.bisect(self.places, end) - 1) for end in ends]
+        found[-1] = len(self.curve) - 1
+        quarters = [self.curve[min(at, found[-1])][1] for at in found]
         return {
             "bits": quarters,
             "curve": self.curve,
@@ -213,13 +221,15 @@ def run_mynah(
     from mynah.config import DatasetConfig, TrainingConfig
     from mynah.curriculum import encode, packed, post_by_post
     from mynah.dataset import Example
+    from mynah.languages import unknown_to
     from mynah.learner import fit
     from mynah.lora import add_adapter, copy_adapter
     from mynah.model import load_base
     from mynah.plan import Machine, make_plan
     from mynah.training import train
 
-    texts = json.loads(Path(options.split).read_text(encoding="utf-8"))["train"]
+    split = json.loads(Path(options.split).read_text(encoding="utf-8"))
+    texts = split["train"]
     examples = [Example(text=text, author="one") for text in texts]
     base = load_base(options.base, device)
     start = time.perf_counter()
@@ -227,7 +237,8 @@ def run_mynah(
     rows = encode(base.tokenizer, texts, base.separator, longest)
     config = TrainingConfig(base=options.base, seed=options.seed, **settings)
     tokens, machine = sum(map(len, rows)), Machine(int8=base.device.int8)
-    plan = make_plan(config, tokens=tokens, machine=machine)
+    foreign = unknown_to(base.info.languages, split["languages"])
+    plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
     if plan.rank is None:
         base.model.requires_grad_(True)
         lessons = packed(examples, base.tokenizer, base.separator, plan)
@@ -238,18 +249,21 @@ def run_mynah(
             copy_adapter(base.model, Path(config.flock) / "adapter")
         learner = fit(base, rows, plan)
         machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
-        lessons = post_by_post(examples, rows, make_plan(config, tokens=tokens, machine=machine))
+        plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
+        lessons = post_by_post(examples, rows, plan)
     judge = judge_of(options, base, len(lessons.steps), count)
     judge.start = start  # fitting and calibrating are part of the wait
-    train(
+    course = train(
         base,
         lessons.rows,
         lessons.steps,
         plan,
         learner=learner,
+        validation=lessons.validation,
         on_step=lambda progress: judge(base.model, progress.step),
     )
-    return judge.result(lessons.tokens)
+    judge.judge(base.model)  # it may have stopped early, and gone back to what was better
+    return judge.result(course.tokens)
 
 
 def run_trl(options: argparse.Namespace) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,17 @@ def test_no_step_has_more_tokens_than_the_plan_says() -> None:
     made = post_by_post(ONE, rows, plan_of(1, batch_tokens=60), None)
     assert max(len(step) * max(len(rows[at]) for at in step) for step in made.steps) <= 60
     assert min(map(len, made.steps)) >= 1 and max(map(len, made.steps)) > 1
+
+
+def test_posts_set_aside_are_in_no_step() -> None:
+    plan = replace(plan_of(2), validation=0.2)
+    made = post_by_post(ONE, lengths(ONE), plan, None)
+    read = Counter(at for step in made.steps for at in step)
+    assert len(made.validation) == round(0.2 * len(ONE)) > 0
+    assert read == dict.fromkeys(set(range(len(ONE))) - set(made.validation), 2)
+    assert post_by_post(ONE, lengths(ONE), plan, None) == made
+    other = post_by_post(ONE, lengths(ONE), replace(plan, seed=1), None)
+    assert other.validation != made.validation
 
 
 def test_half_an_epoch_takes_half_of_its_steps() -> None:

@@ -40,12 +40,30 @@ def test_a_small_archive_is_read_twice_in_the_smallest_steps(effort: str, device
     assert (typed.epochs, typed.batch_tokens) == (2.0, 512)
 
 
-def test_an_archive_that_fits_is_read_once_in_smaller_steps() -> None:
+def test_an_archive_that_fits_is_read_twice_at_most_in_smaller_steps() -> None:
     small, large = (make_plan(TrainingConfig(), tokens=tokens) for tokens in (40_000, 40_001))
-    assert (small.epochs, small.batch_tokens, small.learning_rate) == (1.0, 96, 1.2e-3)
+    assert (small.epochs, small.batch_tokens, small.learning_rate) == (2.0, 96, 1.2e-3)
     assert (large.epochs, large.batch_tokens, large.learning_rate) == (2.0, 256, 1e-3)
     quick = make_plan(TrainingConfig(effort="quick"), tokens=30_000)
     assert (quick.epochs, quick.batch_tokens, quick.learning_rate) == (1.0, 256, 2e-3)
+
+
+def test_posts_are_set_aside_wherever_it_is_open_when_to_stop() -> None:
+    def share(tokens: int, **settings: Any) -> float:
+        return make_plan(TrainingConfig(**settings), tokens=tokens).validation
+
+    assert share(15_000) == share(40_001) == share(MANY, effort="best") == 0.05
+    assert share(14_999) == 0.0  # each post is needed
+    assert share(30_000, effort="quick") == 0.0  # one look only
+    assert share(30_000, epochs=2.0) == 0.0  # whoever says how often means it
+    assert share(30_000, recipe="huggingtweets") == 0.0
+
+
+def test_a_language_that_the_base_does_not_know_gets_a_larger_adapter() -> None:
+    plan = make_plan(TrainingConfig(), tokens=30_000, foreign=True)
+    assert (plan.rank, plan.alpha) == (32, 64.0)
+    assert make_plan(TrainingConfig(rank=4), tokens=30_000, foreign=True).rank == 4
+    assert make_plan(TrainingConfig(), tokens=30_000).rank == 8
 
 
 def test_the_recipe_of_2020_to_the_letter() -> None:
@@ -69,6 +87,7 @@ def test_the_recipe_of_2020_to_the_letter() -> None:
         "dropout": True,
         "int8": False,
         "block": 1_024,
+        "validation": 0.0,
     }
 
 

@@ -11,6 +11,8 @@ from mynah.dataset import Example, batches, blend, blocks, huggingtweets_stream
 from mynah.errors import TooFewPosts
 from mynah.plan import Plan
 
+_MOST_ASIDE = 100  # posts: as many tell which of two is better, and asking them takes seconds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Curriculum:
@@ -18,6 +20,7 @@ class Curriculum:
 
     rows: list[list[int]]  # token ids, separators included
     steps: list[list[int]]  # indices into rows, one list an optimizer step
+    validation: tuple[int, ...] = ()  # rows that no step learns from; see `early_stopping`
 
     @property
     def tokens(self) -> int:
@@ -42,12 +45,15 @@ def post_by_post(
 ) -> Curriculum:
     """One post, one example: every epoch blended anew, batches of posts of like length.
 
-    A part of an epoch at the end takes a random part of its batches.
+    A part of an epoch at the end takes a random part of its batches. Where the plan sets posts
+    aside, these are drawn by its seed.
 
     Raises:
         TooFewPosts: there is nothing to learn from.
     """
     place = {example: at for at, example in enumerate(examples)}
+    aside = _set_aside(len(examples), plan)
+    examples = [example for at, example in enumerate(examples) if at not in aside]
     steps: list[list[int]] = []
     epoch, left = 0, plan.epochs
     while left > 1e-9:
@@ -57,7 +63,13 @@ def post_by_post(
         keep = max(1, round(len(made) * min(left, 1.0)))
         steps += [[order[at] for at in batch] for batch in made[:keep]]
         epoch, left = epoch + 1, left - 1
-    return _something(Curriculum(rows=rows, steps=steps))
+    return _something(Curriculum(rows=rows, steps=steps, validation=tuple(sorted(aside))))
+
+
+def _set_aside(posts: int, plan: Plan) -> set[int]:
+    """Return the places of the posts that are not learned from."""
+    count = min(_MOST_ASIDE, round(plan.validation * posts))
+    return set(random.Random(f"validation {plan.seed}").sample(range(posts), count))
 
 
 def _epoch(

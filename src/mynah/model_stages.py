@@ -24,6 +24,7 @@ from mynah.export import export, target_folder
 from mynah.fast_llama import supports
 from mynah.held_out import read_split
 from mynah.inheritance import find_flock, inheritance
+from mynah.languages import unknown_to
 from mynah.learner import Learner, fit
 from mynah.lora import add_adapter, copy_adapter, save_adapter
 from mynah.model import Base, load_base, quiet_transformers
@@ -88,6 +89,7 @@ def train_bot(
         rehearsal = _rehearsal(base, ready, parts, dataset)
         with _bar(watch, tracker, len(lessons.steps), rehearsal) as on_step:
             course = _teach(base, ready, keep, replicas, on_step)
+        _tell_stop(course, lessons, watch)
         _save_weights(base, folder.adapter, plan)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
         made["outputs"] = [folder.adapter]
@@ -145,6 +147,7 @@ def _teach(
         ready.lessons.steps,
         ready.plan,
         learner=ready.learner,
+        validation=ready.lessons.validation,
         checkpoints=keep,
         replicas=replicas,
         on_step=on_step,
@@ -221,7 +224,8 @@ def prepare(
     longest = min(dataset.max_post_tokens, base.context - 1)
     rows = encode(base.tokenizer, texts, base.separator, longest)
     tokens, machine = sum(map(len, rows)), _machine(base)
-    plan = make_plan(config, tokens=tokens, machine=machine)
+    foreign = _foreign(base, folder)
+    plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
     if plan.rank is None:
         if plan.block and plan.block > base.context:
             raise SettingsError(
@@ -246,11 +250,18 @@ def prepare(
     if config.epochs is None:  # else nothing depends on how fast the machine is
         speed = calibrate(base, rows, plan, learner) if replicas.first else 0.0
         machine = replace(machine, tokens_per_second=replicas.agree(speed) * replicas.count)
-        timed = make_plan(config, tokens=tokens, machine=machine)
+        timed = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
         if timed != plan:
             plan, lessons = timed, post_by_post(parts.train, rows, timed, weights)
     row = inheritance(flock) if flock else None
     return Prepared(plan=plan, lessons=lessons, learner=learner, flock=row)
+
+
+def _foreign(base: Base, folder: RunFolder) -> bool:
+    """Tell whether the base does not know most of what was cleaned; a trial has no record."""
+    cleaned = folder.read_run()["stages"].get("clean", {}).get("result", {})
+    known, spoken = base.info.languages, cleaned.get("languages", {})
+    return bool(known) and unknown_to(known, spoken)
 
 
 def _machine(base: Base) -> Machine:
@@ -267,6 +278,8 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
         f"Base {base.info.name} on {base.device.name} in {dtype} ({base.device.reason}); {kind}."
     )
     often = "once" if plan.epochs == 1 else f"{plan.epochs:.3g} times"
+    if lessons.validation:
+        often += f" at most ({len(lessons.validation)} set aside tell when to stop)"
     watch.say(
         f"Effort {plan.effort}: the posts {often}, {len(lessons.steps)} steps of "
         f"{plan.batch_tokens} tokens, learning rate {plan.learning_rate:g}, seed {plan.seed}."
@@ -275,6 +288,15 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
         f"Estimate: {cost.seconds / 60:.1f} minutes at {cost.tokens_per_second:.0f} tokens a "
         f"second, {cost.bytes / 1e9:.1f} GB of memory."
     )
+
+
+def _tell_stop(course: Course, lessons: Curriculum, watch: Watch) -> None:
+    """Say so where a training was over before its last step."""
+    if course.best_step and course.best_step < len(lessons.steps):
+        watch.say(
+            f"Stopped after step {course.step} of {len(lessons.steps)}: the posts set aside were "
+            f"cheapest after step {course.best_step}, whose weights are kept."
+        )
 
 
 def _rehearsal(base: Base, ready: Prepared, parts: Split, dataset: DatasetConfig) -> Rehearsal:
@@ -323,10 +345,12 @@ def _training_result(
         "dtype": str(base.model.dtype).removeprefix("torch."),
         "dtype_reason": base.device.reason,
         "trained_parameters": sum(p.numel() for p in trained_parameters(base.model).values()),
-        "posts": len(parts.train),
+        "posts": len(parts.train) - len(lessons.validation),
+        "validation": len(lessons.validation),
         "held_out": len(parts.held_out),
-        "tokens": lessons.tokens,
-        "steps": len(lessons.steps),
+        "tokens": course.tokens,
+        "steps": course.step,
+        "best_step": course.best_step or course.step,
         **{key: getattr(plan, key) for key in ("epochs", "learning_rate", "batch_tokens", "rank")},
         "seed": plan.seed,
         "data_seed": plan.seed,

@@ -20,15 +20,17 @@ _EFFORT = {
     "normal": {"epochs": 2.0, "learning_rate": 1e-3, "seconds": 250.0, "tokens": 40_000},
     "best": {"epochs": 3.0, "learning_rate": 7e-4, "seconds": math.inf, "tokens": 0},
 }
-# `normal` and `best` read an archive that fits once in small steps instead: they teach more than a
-# second look does, for about the same time. The rate goes with the root of the step.
-_SMALL_STEPS = {"epochs": 1.0, "learning_rate": 1.2e-3}
+# `normal` and `best` read an archive that fits in small steps, which teach more a token, and twice
+# at most: posts set aside tell where to stop. The rate goes with the root of the step.
+_SMALL_STEPS = {"epochs": 2.0, "learning_rate": 1.2e-3}
 _SMALLER = 3 / 8  # than the usual step
 _FITS = 40_000  # tokens
 _WARMUP = 0.1
 _SPEED = 400.0  # tokens a second of a laptop, where nobody has measured this machine's
 _BATCH_TOKENS = {"cpu": 256, "mps": 1_024, "cuda": 2_048}
 _RANK = 8
+_FOREIGN_RANK = 32  # a language that the base hardly knows is more to learn than a voice
+_VALIDATION = 0.05  # of the posts, wherever more than one look is left open
 # An archive below this many tokens is read twice in the smallest steps, by every effort on every
 # device: a third look unlearns more than it teaches.
 _SMALL_ARCHIVE = 15_000
@@ -66,21 +68,31 @@ class Plan:
     dropout: bool  # the base's own dropout, as the original's trainer left it on
     int8: bool  # frozen matrices are multiplied in eight bits
     block: int | None  # tokens a block where posts are packed, None: one post one example
+    validation: float = 0.0  # share of the posts that are set aside to stop by
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as run.json holds it."""
         return asdict(self)
 
 
-def make_plan(config: TrainingConfig, *, tokens: int, machine: Machine | None = None) -> Plan:
-    """Work out what the settings leave open, for an archive of `tokens` training tokens."""
+def make_plan(
+    config: TrainingConfig, *, tokens: int, machine: Machine | None = None, foreign: bool = False
+) -> Plan:
+    """Work out what the settings leave open.
+
+    Args:
+        config: the settings.
+        tokens: training tokens of the archive.
+        machine: what it is learned on.
+        foreign: most posts are in languages that the base does not know.
+    """
     original = config.recipe == "huggingtweets"
     machine = machine or Machine()
     derived = dict(_ORIGINAL) if original else _derive(config, tokens, machine)
     for name in derived:
         if (chosen := getattr(config, name)) is not None:
             derived[name] = chosen
-    rank = None if original else config.rank or _RANK
+    rank = None if original else config.rank or (_FOREIGN_RANK if foreign else _RANK)
     return Plan(
         recipe=config.recipe,
         effort=config.effort,
@@ -100,6 +112,7 @@ def make_plan(config: TrainingConfig, *, tokens: int, machine: Machine | None = 
         dropout=original,
         int8=not original and (machine.int8 if config.int8 is None else config.int8),
         block=ORIGINAL_BLOCK if original else None,
+        validation=0.0 if original else _validation(config, tokens, float(derived["epochs"])),
     )
 
 
@@ -107,7 +120,7 @@ def _derive(config: TrainingConfig, tokens: int, machine: Machine) -> dict[str, 
     batch, dial = _BATCH_TOKENS[machine.device], _EFFORT[config.effort]
     tokens = max(tokens, 1)
     if tokens < _SMALL_ARCHIVE:
-        dial, batch = dial | _SMALL_STEPS | {"epochs": 2.0}, _SMALLEST_STEP
+        dial, batch = dial | _SMALL_STEPS, _SMALLEST_STEP
     elif config.effort != "quick" and not config.batch_tokens and tokens <= _FITS:
         dial, batch = dial | _SMALL_STEPS, round(batch * _SMALLER)
     most = max(dial["seconds"] * (machine.tokens_per_second or _SPEED), dial["tokens"])
@@ -117,6 +130,12 @@ def _derive(config: TrainingConfig, tokens: int, machine: Machine) -> dict[str, 
         "warmup": _WARMUP,
         "batch_tokens": batch,
     }
+
+
+def _validation(config: TrainingConfig, tokens: int, epochs: float) -> float:
+    """Return the share of the posts that are set aside; of a small archive none can be spared."""
+    open_ended = config.epochs is None and epochs > 1 and tokens >= _SMALL_ARCHIVE
+    return _VALIDATION if open_ended else 0.0
 
 
 def rate_at(step: int, total: int, plan: Plan) -> float:

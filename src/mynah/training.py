@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from mynah.early_stopping import Best, EarlyStopping
 from mynah.errors import BotError, SettingsError, TrainingStopped
 from mynah.fast_llama import Body
 from mynah.learner import Learner, Rows, fit, piece_loss
@@ -51,6 +52,8 @@ class Course:
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
     tokens: int = 0
+    best_step: int = 0  # whose weights were kept; 0: the last one's
+    best_nats: float | None = None  # what the posts set aside cost with them, a token
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,7 @@ def train(
     plan: Plan,
     *,
     learner: Learner | None = None,
+    validation: Sequence[int] = (),
     checkpoints: Checkpoints | None = None,
     replicas: Replicas = ALONE,
     on_step: Callable[[Progress], None] = lambda progress: None,
@@ -87,6 +91,8 @@ def train(
         steps: which rows each step learns from, for all epochs, in order.
         plan: learning rate and the rest.
         learner: what `fit` returned for these rows, if it was called already.
+        validation: rows that no step learns from, by which training stops early; see
+            `early_stopping`.
         checkpoints: where to save; None keeps nothing. Of several processes the first one saves.
         replicas: the processes that learn together, all called with the same arguments.
         on_step: called after each step.
@@ -97,7 +103,9 @@ def train(
     parameters = trained_parameters(base.model)
     optimizer = make_optimizer(parameters, plan)
     learner = learner or fit(base, rows, plan)  # before the weights of a resumed one
-    course = _restore(parameters, optimizer, checkpoints)
+    proof = [rows[at] for at in validation]
+    stopping = EarlyStopping(base, learner.body, proof, len(steps), replicas)
+    course = _restore(parameters, optimizer, stopping, checkpoints)
     watch = _Stopwatch(course)
     base.model.train(plan.dropout)
     with _polite_stop() as stopped:
@@ -111,11 +119,15 @@ def train(
             move(optimizer, plan, rate)
             watch.count(nats / tokens, tokens, len(group))
             on_step(watch.progress(len(steps), rate))
+            if stopping.over(course.step, parameters):
+                break
             stop = stop or (replicas.count == 1 and bool(stopped))  # nobody else has to agree
             if checkpoints and replicas.first and (stop or watch.due(checkpoints.seconds)):
-                _save(parameters, optimizer, course, checkpoints)
+                _save(parameters, optimizer, course, stopping.best, checkpoints)
             if stop:
                 raise _stop_error(checkpoints)
+    stopping.keep_best(parameters)
+    course.best_step, course.best_nats = stopping.best.step, stopping.best.nats
     base.model.eval()
     return course
 
@@ -236,10 +248,13 @@ def _save(
     parameters: dict[str, nn.Parameter],
     optimizer: torch.optim.AdamW,
     course: Course,
+    best: Best,
     checkpoints: Checkpoints,
 ) -> None:
     """Write parameters, moments and course as one file that replaces the last one whole."""
+    course.best_step, course.best_nats = best.step, best.nats
     tensors = {f"weight.{name}": each.detach().clone() for name, each in parameters.items()}
+    tensors |= {f"best.{name}": each for name, each in best.weights.items()}
     for name, each in parameters.items():
         for key in ("exp_avg", "exp_avg_sq"):
             tensors[f"{key}.{name}"] = optimizer.state[each][key]
@@ -259,6 +274,7 @@ def _save(
 def _restore(
     parameters: dict[str, nn.Parameter],
     optimizer: torch.optim.AdamW,
+    stopping: EarlyStopping,
     checkpoints: Checkpoints | None,
 ) -> Course:
     """Load the saved state when asked to and when it is this very training's."""
@@ -282,6 +298,10 @@ def _restore(
                 "exp_avg": state.get_tensor(f"exp_avg.{name}").to(each.device),
                 "exp_avg_sq": state.get_tensor(f"exp_avg_sq.{name}").to(each.device),
             }
+        if course.best_nats is not None:
+            names = parameters.items()
+            kept = {name: state.get_tensor(f"best.{name}").to(each.device) for name, each in names}
+            stopping.best = Best(nats=course.best_nats, step=course.best_step, weights=kept)
     return course
 
 

@@ -1,0 +1,100 @@
+"""Posts set aside decide when a training is over, and which of its weights stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny
+from mynah.config import TrainingConfig
+from mynah.lora import add_adapter
+from mynah.loss import post_nats
+from mynah.model import Base
+from mynah.plan import make_plan
+from mynah.training import Checkpoints, Course, Progress, train, trained_parameters
+
+PLAN = make_plan(TrainingConfig(learning_rate=0.02, schedule="constant"), tokens=1_000_000)
+ASIDE = (20, 21, 22, 23)
+Weights = dict[str, torch.Tensor]
+
+
+class Killed(Exception):
+    pass
+
+
+def weights(base: Base) -> Weights:
+    return {name: each.detach().clone() for name, each in trained_parameters(base.model).items()}
+
+
+def cost(base: Base) -> float:
+    """Return what the posts set aside cost, in nats a token."""
+    rows = [tiny.rows_of(base)[at] for at in ASIDE]
+    return float(post_nats(base.model, rows, 0, 512).sum()) / sum(len(row) - 1 for row in rows)
+
+
+def run(
+    folder: Path,
+    steps: list[list[int]],
+    keep: Checkpoints | None = None,
+    on_step: Callable[[Base, Progress], None] = lambda base, progress: None,
+) -> tuple[Base, Course]:
+    base = tiny.fp32(folder)
+    add_adapter(base.model, rank=8, alpha=16, seed=0)
+    course = train(
+        base,
+        tiny.rows_of(base),
+        steps,
+        PLAN,
+        validation=ASIDE,
+        checkpoints=keep,
+        on_step=lambda progress: on_step(base, progress),
+    )
+    return base, course
+
+
+def by_heart() -> list[list[int]]:
+    """Return steps that learn from all other posts first, and then one post by heart."""
+    return [list(range(at, at + 5)) for at in (0, 5, 10, 15)] * 5 + [[0]] * 20
+
+
+def test_it_stops_where_the_posts_set_aside_cost_more_and_goes_back(tiny_base: Path) -> None:
+    seen: dict[int, Weights] = {}
+    costs: dict[int, float] = {}
+
+    def note(base: Base, progress: Progress) -> None:
+        seen[progress.step], costs[progress.step] = weights(base), cost(base)
+
+    base, course = run(tiny_base, by_heart(), on_step=note)
+    assert (course.best_step, course.step) == (20, 30)  # of forty
+    assert costs[20] < costs[30] and max(seen) == 30
+    assert course.best_nats == pytest.approx(costs[20], rel=1e-4)
+    assert all(torch.equal(each, seen[20][name]) for name, each in weights(base).items())
+
+
+def test_it_goes_on_to_the_end_while_they_get_cheaper(tiny_base: Path) -> None:
+    steps = [list(range(at, at + 5)) for at in (0, 5, 10, 15)]
+    base, course = run(tiny_base, steps)
+    assert (course.best_step, course.step) == (4, 4)
+    assert cost(base) == pytest.approx(course.best_nats, rel=1e-4)
+
+
+@pytest.mark.parametrize("kill", [19, 25, 30])
+def test_killed_before_and_after_the_best_it_ends_with_the_same(
+    tiny_base: Path, tmp_path: Path, kill: int
+) -> None:
+    def killer(base: Base, progress: Progress) -> None:
+        if progress.step == kill:
+            raise Killed
+
+    expected, whole = run(tiny_base, by_heart())
+    keep = Checkpoints(folder=tmp_path, key="k", seconds=0)
+    with pytest.raises(Killed):
+        run(tiny_base, by_heart(), keep, killer)
+    found, course = run(tiny_base, by_heart(), replace(keep, resume=True))
+    assert (course.best_step, course.step, course.best_nats) == (20, 30, whole.best_nats)
+    assert course.losses == whole.losses
+    assert all(torch.equal(each, weights(expected)[name]) for name, each in weights(found).items())
