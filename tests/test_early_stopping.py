@@ -58,21 +58,31 @@ def run(
 
 def by_heart() -> list[list[int]]:
     """Return steps that learn from all other posts first, and then one post by heart."""
-    return [list(range(at, at + 5)) for at in (0, 5, 10, 15)] * 5 + [[0]] * 20
+    return [list(range(at, at + 5)) for at in (0, 5, 10, 15)] * 15 + [[0]] * 60
 
 
 def test_it_stops_where_the_posts_set_aside_cost_more_and_goes_back(tiny_base: Path) -> None:
-    seen: dict[int, Weights] = {}
     costs: dict[int, float] = {}
 
     def note(base: Base, progress: Progress) -> None:
-        seen[progress.step], costs[progress.step] = weights(base), cost(base)
+        costs[progress.step] = cost(base)
 
     base, course = run(tiny_base, by_heart(), on_step=note)
-    assert (course.best_step, course.step) == (20, 30)  # of forty
-    assert costs[20] < costs[30] and max(seen) == 30
-    assert course.best_nats == pytest.approx(costs[20], rel=1e-4)
-    assert all(torch.equal(each, seen[20][name]) for name, each in weights(base).items())
+    assert (course.best_step, course.step) == (60, 90)  # of 120
+    assert costs[60] < costs[90] and max(costs) == 90
+    assert cost(base) == pytest.approx(course.best_nats, rel=1e-4)
+    assert cost(base) < costs[90]
+
+
+def test_what_is_kept_is_the_mean_of_the_last_steps(tiny_base: Path) -> None:
+    seen: list[Weights] = []
+    base, _ = run(tiny_base, by_heart(), on_step=lambda base, _: seen.append(weights(base)))
+    mean = seen[0]
+    for step, after in enumerate(seen[:60], start=1):
+        share = max(1 / step, 1 / 30)
+        mean = {name: (1 - share) * each + share * after[name] for name, each in mean.items()}
+    for name, each in weights(base).items():
+        torch.testing.assert_close(each, mean[name], rtol=1e-4, atol=1e-6)
 
 
 def test_it_goes_on_to_the_end_while_they_get_cheaper(tiny_base: Path) -> None:
@@ -82,7 +92,7 @@ def test_it_goes_on_to_the_end_while_they_get_cheaper(tiny_base: Path) -> None:
     assert cost(base) == pytest.approx(course.best_nats, rel=1e-4)
 
 
-@pytest.mark.parametrize("kill", [19, 25, 30])
+@pytest.mark.parametrize("kill", [59, 75, 90])
 def test_killed_before_and_after_the_best_it_ends_with_the_same(
     tiny_base: Path, tmp_path: Path, kill: int
 ) -> None:
@@ -95,6 +105,6 @@ def test_killed_before_and_after_the_best_it_ends_with_the_same(
     with pytest.raises(Killed):
         run(tiny_base, by_heart(), keep, killer)
     found, course = run(tiny_base, by_heart(), replace(keep, resume=True))
-    assert (course.best_step, course.step, course.best_nats) == (20, 30, whole.best_nats)
+    assert (course.best_step, course.step, course.best_nats) == (60, 90, whole.best_nats)
     assert course.losses == whole.losses
     assert all(torch.equal(each, weights(expected)[name]) for name, each in weights(found).items())

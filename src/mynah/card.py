@@ -56,7 +56,9 @@ _SETTINGS = {
     "trained_parameters": "Trained parameters",
     "rank": "Rank of the adapter",
     "epochs": "Epochs",
+    "validation": "Share of the posts set aside to tell when to stop",
     "steps": "Steps",
+    "best_step": "Step whose weights were kept",
     "tokens": "Tokens",
     "batch_tokens": "Tokens a step",
     "learning_rate": "Peak learning rate",
@@ -306,11 +308,8 @@ def _versions(run: Json) -> dict[str, str]:
 
 
 def _settings(used: Json) -> Markdown:
-    known = ((label, used.get(key)) for key, label in _SETTINGS.items())
-    return table(
-        ["Setting", "Value"],
-        ([label, _figure(value)] for label, value in known if value is not None),
-    )
+    known = [(label, used[key]) for key, label in _SETTINGS.items() if used.get(key) is not None]
+    return table(["Setting", "Value"], ([label, _figure(value)] for label, value in known))
 
 
 def _figure(value: object) -> str:

@@ -104,7 +104,7 @@ def train(
     optimizer = make_optimizer(parameters, plan)
     learner = learner or fit(base, rows, plan)  # before the weights of a resumed one
     proof = [rows[at] for at in validation]
-    stopping = EarlyStopping(base, learner.body, proof, len(steps), replicas)
+    stopping = EarlyStopping(base, learner.body, proof, len(steps), parameters, replicas)
     course = _restore(parameters, optimizer, stopping, checkpoints)
     watch = _Stopwatch(course)
     base.model.train(plan.dropout)
@@ -119,14 +119,14 @@ def train(
             move(optimizer, plan, rate)
             watch.count(nats / tokens, tokens, len(group))
             on_step(watch.progress(len(steps), rate))
-            if stopping.over(course.step, parameters):
+            if stopping.over(course.step):
                 break
             stop = stop or (replicas.count == 1 and bool(stopped))  # nobody else has to agree
             if checkpoints and replicas.first and (stop or watch.due(checkpoints.seconds)):
-                _save(parameters, optimizer, course, stopping.best, checkpoints)
+                _save(parameters, optimizer, course, stopping, checkpoints)
             if stop:
                 raise _stop_error(checkpoints)
-    stopping.keep_best(parameters)
+    stopping.keep_best()
     course.best_step, course.best_nats = stopping.best.step, stopping.best.nats
     base.model.eval()
     return course
@@ -248,13 +248,15 @@ def _save(
     parameters: dict[str, nn.Parameter],
     optimizer: torch.optim.AdamW,
     course: Course,
-    best: Best,
+    stopping: EarlyStopping,
     checkpoints: Checkpoints,
 ) -> None:
     """Write parameters, moments and course as one file that replaces the last one whole."""
+    best = stopping.best
     course.best_step, course.best_nats = best.step, best.nats
     tensors = {f"weight.{name}": each.detach().clone() for name, each in parameters.items()}
-    tensors |= {f"best.{name}": each for name, each in best.weights.items()}
+    for kind, kept in (("best", best.weights), ("mean", stopping.mean)):
+        tensors |= {f"{kind}.{name}": each for name, each in kept.items()}
     for name, each in parameters.items():
         for key in ("exp_avg", "exp_avg_sq"):
             tensors[f"{key}.{name}"] = optimizer.state[each][key]
@@ -298,6 +300,8 @@ def _restore(
                 "exp_avg": state.get_tensor(f"exp_avg.{name}").to(each.device),
                 "exp_avg_sq": state.get_tensor(f"exp_avg_sq.{name}").to(each.device),
             }
+        for name, mean in stopping.mean.items():
+            mean.copy_(state.get_tensor(f"mean.{name}"))
         if course.best_nats is not None:
             names = parameters.items()
             kept = {name: state.get_tensor(f"best.{name}").to(each.device) for name, each in names}
