@@ -237,7 +237,7 @@ def run_mynah(
     rows = encode(base.tokenizer, texts, base.separator, longest)
     config = TrainingConfig(base=options.base, seed=options.seed, **settings)
     tokens, machine = sum(map(len, rows)), Machine(int8=base.device.int8)
-    foreign = unknown_to(base.info.languages, split["languages"])
+    foreign = not config.flock and unknown_to(base.info.languages, split["languages"])
     plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
     if plan.rank is None:
         base.model.requires_grad_(True)

@@ -83,6 +83,15 @@ def test_another_size_or_base_is_refused_with_the_way_out(
         train_bot(bot, other.train, other.dataset)
 
 
+def test_a_bot_has_the_rank_of_the_flock_that_it_starts_from(
+    bots: Path, bot: RunFolder, small_archive: Path, tiny_base: Path
+) -> None:
+    train_flock(bots, [str(small_archive)], tiny_recipe(tiny_base, rank=3), name="small")
+    recipe = recipe_from(tiny_base, "small")
+    train_bot(bot, recipe.train, recipe.dataset)
+    assert bot.stage_record("train")["result"]["rank"] == 3
+
+
 def test_a_flock_that_is_not_there_or_not_trained_is_said_so(
     bot: RunFolder, bots: Path, tiny_base: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from mynah.config import (
     GenerationConfig,
 )
 from mynah.errors import BotExists, EmptySource, SettingsError, StageMissing, TooFewPosts
+from mynah.held_out import read_split
 from mynah.judging import report_bot
-from mynah.model_stages import export_bot, train_bot
+from mynah.model_stages import export_bot, prepare, train_bot
 from mynah.records import read_posts, read_rows
 from mynah.run_folder import RunFolder, hash_file, hash_tree, read_json
 from mynah.speaking import say_posts
@@ -155,9 +157,7 @@ def test_few_posts_are_refused_and_rather_few_are_said(
     assert "mynah clean" in caught.value.hint
 
 
-def test_a_language_that_the_base_does_not_know_is_said_before_training(
-    bots: Path, tmp_path: Path
-) -> None:
+def dutch_bot(bots: Path, tmp_path: Path) -> RunFolder:
     dutch = "De veerboot vertrok vanochtend precies op tijd en niemand begreep waarom, nummer"
     rows = [
         {**row, "text": f"{dutch} {number}", "lang": "nl"}
@@ -165,6 +165,13 @@ def test_a_language_that_the_base_does_not_know_is_said_before_training(
     ]
     folder = fetched(bots, tiny.write_archive(tmp_path / "nl.zip", rows))
     clean_posts(folder, CleaningConfig(keep_duplicates=True))
+    return folder
+
+
+def test_a_language_that_the_base_does_not_know_is_said_before_training(
+    bots: Path, tmp_path: Path
+) -> None:
+    folder = dutch_bot(bots, tmp_path)
     listener = Listener()
     check_enough(folder, ["en"], watch=listener)
     [sentence] = [each for each in listener.said if "does not know" in each]
@@ -172,6 +179,32 @@ def test_a_language_that_the_base_does_not_know_is_said_before_training(
     listener = Listener()
     check_enough(folder, ["en", "nl"], watch=listener)
     assert not [each for each in listener.said if "does not know" in each]
+
+
+@pytest.mark.parametrize("known, rank", [(("en",), 32), (("en", "nl"), 8), ((), 8)])
+def test_a_language_that_the_base_does_not_know_is_learned_with_a_larger_adapter(
+    bots: Path, tmp_path: Path, tiny_base: Path, known: tuple[str, ...], rank: int
+) -> None:
+    base, folder = tiny.fp32(tiny_base), dutch_bot(bots, tmp_path)
+    base = replace(base, info=replace(base.info, languages=known))
+    recipe = tiny_recipe(tiny_base, rank=None)
+    parts = read_split(folder, recipe.dataset)
+    assert prepare(base, parts, recipe.train, recipe.dataset, folder).plan.rank == rank
+
+
+def test_a_larger_archive_is_read_until_posts_set_aside_gain_nothing(
+    bots: Path, tmp_path: Path, tiny_base: Path
+) -> None:
+    rows = tiny.account_rows()
+    many = [{**row, "text": f"{row['text']} {number}"} for number in range(10, 22) for row in rows]
+    folder = fetched(bots, tiny.write_archive(tmp_path / "many.zip", many))
+    clean_posts(folder, CleaningConfig(keep_duplicates=True))
+    listener, recipe = Listener(), tiny_recipe(tiny_base, epochs=None)
+    train_bot(folder, recipe.train, recipe.dataset, watch=listener)
+    result = folder.stage_record("train")["result"]
+    assert result["validation"] == min(100, round(0.05 * (result["posts"] + result["validation"])))
+    assert result["steps"] == len(result["losses"]) and 0 < result["best_step"] <= result["steps"]
+    assert f"({result['validation']} set aside tell when to stop)" in " ".join(listener.said)
 
 
 def test_training_announces_what_it_will_cost_before_it_starts(

@@ -8,17 +8,18 @@ from typing import Any
 from mynah.errors import SettingsError
 from mynah.lora import adapter_size
 from mynah.model import Base
-from mynah.plan import Plan
 from mynah.run_folder import RunFolder, hash_tree
 from mynah.terms import bound_consents
 
 
-def find_flock(folder: RunFolder, name: str, base: Base, plan: Plan) -> RunFolder:
-    """Return the bot that another one starts from: by name beside it, or by folder.
+def find_flock(
+    folder: RunFolder, name: str, base: Base, chosen: int | None
+) -> tuple[RunFolder, int]:
+    """Return the bot that another one starts from, by name beside it or by folder, and its rank.
 
     Raises:
         StageMissing: it has not been trained.
-        SettingsError: it is another base's, or its adapter has another size.
+        SettingsError: it is another base's, or its adapter has not the rank that was chosen.
     """
     beside = RunFolder(folder.root.parent / name)
     flock = beside if beside.run.exists() else RunFolder(Path(name))
@@ -29,12 +30,13 @@ def find_flock(folder: RunFolder, name: str, base: Base, plan: Plan) -> RunFolde
             f"Flock '{flock.name}' was trained on another base than '{base.info.name}'.",
             hint="Choose its --base, or train one: mynah flock train <accounts> --base ...",
         )
-    if (rank := adapter_size(flock.adapter)[0]) != plan.rank:
+    rank, _ = adapter_size(flock.adapter)
+    if chosen not in (None, rank):
         raise SettingsError(
-            f"Flock '{flock.name}' has rank {rank}, and the bot would have {plan.rank}.",
+            f"Flock '{flock.name}' has rank {rank}, and the bot would have {chosen}.",
             hint=f"Choose --rank {rank}.",
         )
-    return flock
+    return flock, rank
 
 
 def inheritance(flock: RunFolder) -> dict[str, Any]:

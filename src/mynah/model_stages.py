@@ -236,9 +236,13 @@ def prepare(
         base.model.requires_grad_(True).float()
         lessons = packed(parts.train, base.tokenizer, base.separator, plan)
         return Prepared(plan=plan, lessons=lessons, learner=fit(base, lessons.rows, plan))
+    flock = None
+    if config.flock:
+        flock, rank = find_flock(folder, config.flock, base, config.rank)
+        config = replace(config, rank=rank)
+        plan = make_plan(config, tokens=tokens, machine=machine)
     size: Any = {"rank": plan.rank, "alpha": plan.alpha, "modules": plan.modules}
     add_adapter(base.model, seed=plan.seed, **size)
-    flock = find_flock(folder, config.flock, base, plan) if config.flock else None
     if flock:
         copy_adapter(base.model, flock.adapter)
     authors = [row["handle"] for row in folder.read_run()["accounts"]]
