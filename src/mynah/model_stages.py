@@ -295,11 +295,13 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
 
 
 def _tell_stop(course: Course, lessons: Curriculum, watch: Watch) -> None:
-    """Say so where a training was over before its last step."""
-    if course.best_step and course.best_step < len(lessons.steps):
+    """Say which weights are kept, where they are not the last ones."""
+    steps = len(lessons.steps)
+    if course.best_step and course.best_step < steps:
+        early = f"Stopped at step {course.step} of {steps}. " if course.step < steps else ""
         watch.say(
-            f"Stopped after step {course.step} of {len(lessons.steps)}: the posts set aside were "
-            f"cheapest after step {course.best_step}, whose weights are kept."
+            f"{early}The posts set aside cost least after step {course.best_step}: its weights "
+            "are kept."
         )
 
 
