@@ -157,7 +157,7 @@ def test_real_posts_were_never_trained_on_and_the_others_are_real_to_nobody(
     parts = held_out_of_training(bot)
     learned = {tuple(words_of(each.text)) for each in parts.train}
     written = {tuple(words_of(each.text)) for each in read_cleaned(bot.cleaned)}
-    quiz = prepare_quiz(bot, QuizConfig(pairs=13, seed=3), NEAR)
+    quiz = prepare_quiz(bot, QuizConfig(pairs=13, seed=5), NEAR)
     for pair in quiz.pairs:
         assert pair.real in {each.text for each in parts.held_out}
         assert tuple(words_of(pair.real)) not in learned
