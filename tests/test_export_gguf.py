@@ -159,16 +159,13 @@ def test_its_own_server_starts_and_samples_as_mynah_does(exported: Path) -> None
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
     settings.verbosity, settings.warmup = -1, False
     server = xllamacpp.Server(settings)
-    # Several, since now and then a post is over before its first word.
-    answers = [
-        server.handle_completions({"prompt": "My dream is", "max_tokens": 40, "seed": seed})
-        for seed in range(5)
-    ]
-    texts = [answer["choices"][0]["text"] for answer in answers]
-    assert answers[0]["usage"]["prompt_tokens"] == 1 + len(
+    # With a seed, since now and then a post is over before its first word.
+    answer = server.handle_completions({"prompt": "My dream is", "max_tokens": 40, "seed": 1})
+    text = answer["choices"][0]["text"]
+    assert answer["usage"]["prompt_tokens"] == 1 + len(
         Model(file_in(exported)).encode("My dream is")
     )
-    assert any(texts) and not any("<|" in text for text in texts)
+    assert text and "<|" not in text
     greedy = server.handle_completions(
         {"prompt": "My dream is", "max_tokens": 40, "temperature": 0}
     )

@@ -16,32 +16,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
 
 from mynah.fast_llama import Body
-from mynah.learner import Rows
-from mynah.loss import post_nats
+from mynah.learner import Rows, nats_a_token
 from mynah.model import Base
 from mynah.replicas import ALONE, Replicas
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
 LOOKS = (0.5, 0.75, 1.0)  # parts of the steps after which is asked
 _STEPS = 30  # over which weights are averaged: each step counts 1/30 less than the next
-_BUDGET = 512  # padded tokens that go through the model at once
 
-Weights = dict[str, "Tensor"]
+Weights = dict[str, Tensor]
 
 
-@dataclass(kw_only=True)
-class Best:
-    """The weights that the posts set aside cost least with, so far."""
+class Standing(Protocol):
+    """What is noted of a training that may stop early."""
 
-    nats: float | None = None  # a token
-    step: int = 0
-    weights: Weights = field(default_factory=dict)
+    step: int  # steps done
+    best_step: int  # whose weights the posts set aside cost least with, so far; 0: not asked yet
+    best_nats: float | None  # what they cost with them, a token
 
 
 class EarlyStopping:
@@ -67,55 +63,47 @@ class EarlyStopping:
             replicas: the processes that learn together.
         """
         self._base, self._body, self._rows, self._replicas = base, body, rows, replicas
-        self._places = {max(1, round(part * steps)) for part in LOOKS} if rows else set()
+        self._places = {max(1, round(part * steps)) for part in LOOKS}
         self._parameters = parameters
         self.mean = _copies(parameters) if rows else {}
-        self.best = Best()
+        self.best: Weights = {}
 
-    def over(self, step: int) -> bool:
-        """Take in the weights after a step (from 1); tell whether to stop."""
+    def over(self, course: Standing) -> bool:
+        """Take in the weights after a step; tell whether to stop, else note what is best."""
         if not self._rows:
             return False
-        self._average(max(1 / step, 1 / _STEPS))
-        if step not in self._places:
+        self._average(max(1 / course.step, 1 / _STEPS))
+        if course.step not in self._places:
             return False
         with self._swapped():
-            nats = self._replicas.agree(self._ask())
-        if self.best.nats is not None and nats >= self.best.nats:
+            nats = self._replicas.agree(nats_a_token(self._base, self._body, self._rows))
+        if course.best_nats is not None and nats >= course.best_nats:
             return True
-        self.best = Best(nats=nats, step=step, weights=_copies(self.mean))
+        course.best_step, course.best_nats, self.best = course.step, nats, _copies(self.mean)
         return False
 
     def keep_best(self) -> None:
         """Give the model the weights that were cheapest."""
-        for name, weight in self.best.weights.items():
-            self._parameters[name].data.copy_(weight)
+        self._put(self.best)
 
+    @torch.no_grad()
     def _average(self, share: float) -> None:
         """Move the mean towards the weights as they are now."""
-        import torch
-
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.mean.values()), list(self._parameters.values()), share)
+        torch._foreach_lerp_(list(self.mean.values()), list(self._parameters.values()), share)
 
     @contextmanager
     def _swapped(self) -> Iterator[None]:
         """Let the model have the mean for a moment."""
         own = _copies(self._parameters)
-        for name, each in self._parameters.items():
-            each.data.copy_(self.mean[name])
-        yield
-        for name, each in self._parameters.items():
-            each.data.copy_(own[name])
+        self._put(self.mean)
+        try:
+            yield
+        finally:
+            self._put(own)
 
-    def _ask(self) -> float:
-        """Return the loss of the posts set aside in nats a token."""
-        model = self._base.model
-        learning = model.training
-        model.eval()  # no dropout
-        nats = post_nats(model, self._rows, self._base.separator, _BUDGET, self._body)
-        model.train(learning)
-        return float(nats.sum()) / sum(len(row) - 1 for row in self._rows)
+    def _put(self, weights: Weights) -> None:
+        for name, weight in weights.items():
+            self._parameters[name].data.copy_(weight)
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> Weights:

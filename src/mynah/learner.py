@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from mynah.fast_llama import Body, FastLlama, body_of
-from mynah.loss import IGNORE, pad, training_loss
+from mynah.loss import IGNORE, pad, post_nats, training_loss
 from mynah.model import Base
 from mynah.plan import Plan
 from mynah.shortlist import Columns, Shortlist, choose_shortlist
 
 Rows = Sequence[Sequence[int]]
 _PROBES = 512  # tokens of posts that show a body what it will meet
+_BUDGET = 512  # padded tokens that go through the model at once while it is asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +61,12 @@ def piece_loss(
     """Return the sum of cross-entropies of a piece of a batch, wherever the model is."""
     device = base.device.name
     return training_loss(base.model, body, ids.to(device), targets.to(device), columns)
+
+
+def nats_a_token(base: Base, body: Body, rows: Rows) -> float:
+    """Return what posts cost by now, with the body that learns: both are of one kind."""
+    learning = base.model.training
+    base.model.eval()  # no dropout
+    nats = post_nats(base.model, rows, base.separator, _BUDGET, body)
+    base.model.train(learning)
+    return float(nats.sum()) / sum(len(row) - 1 for row in rows)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -224,8 +225,8 @@ def prepare(
     longest = min(dataset.max_post_tokens, base.context - 1)
     rows = encode(base.tokenizer, texts, base.separator, longest)
     tokens, machine = sum(map(len, rows)), _machine(base)
-    foreign = _foreign(base, folder)
-    plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
+    planned = partial(make_plan, tokens=tokens, foreign=_foreign(base, folder))
+    plan = planned(config, machine=machine)
     if plan.rank is None:
         if plan.block and plan.block > base.context:
             raise SettingsError(
@@ -240,7 +241,7 @@ def prepare(
     if config.flock:
         flock, rank = find_flock(folder, config.flock, base, config.rank)
         config = replace(config, rank=rank)
-        plan = make_plan(config, tokens=tokens, machine=machine)
+        plan = planned(config, machine=machine)
     size: Any = {"rank": plan.rank, "alpha": plan.alpha, "modules": plan.modules}
     add_adapter(base.model, seed=plan.seed, **size)
     if flock:
@@ -254,7 +255,7 @@ def prepare(
     if config.epochs is None:  # else nothing depends on how fast the machine is
         speed = calibrate(base, rows, plan, learner) if replicas.first else 0.0
         machine = replace(machine, tokens_per_second=replicas.agree(speed) * replicas.count)
-        timed = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
+        timed = planned(config, machine=machine)
         if timed != plan:
             plan, lessons = timed, post_by_post(parts.train, rows, timed, weights)
     row = inheritance(flock) if flock else None

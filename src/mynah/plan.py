@@ -68,7 +68,7 @@ class Plan:
     dropout: bool  # the base's own dropout, as the original's trainer left it on
     int8: bool  # frozen matrices are multiplied in eight bits
     block: int | None  # tokens a block where posts are packed, None: one post one example
-    validation: float = 0.0  # share of the posts that are set aside to stop by
+    validation: float  # share of the posts that are set aside to stop by
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as run.json holds it."""

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from mynah.curriculum import encode
 from mynah.fast_llama import Body
-from mynah.loss import post_nats
+from mynah.learner import nats_a_token
 from mynah.model import Base
 
 _POSTS = 32  # enough to see which way it goes; the voice report asks all of them
 _SHARE = 0.03  # most of the training's time that goes into looking
-_BUDGET = 512  # padded tokens that go through the model at once
 
 
 class Rehearsal:
@@ -38,11 +37,6 @@ class Rehearsal:
         if not self._rows or (self._spent > _SHARE * seconds and not anyway):
             return None
         start = time.monotonic()
-        model, separator = self._base.model, self._base.separator
-        learning = model.training
-        model.eval()  # no dropout
-        nats = post_nats(model, self._rows, separator, _BUDGET, self._body)
-        model.train(learning)
-        loss = float(nats.sum()) / sum(len(row) - 1 for row in self._rows)
+        loss = nats_a_token(self._base, self._body, self._rows)
         self._spent += time.monotonic() - start
         return loss

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from mynah.early_stopping import Best, EarlyStopping
+from mynah.early_stopping import EarlyStopping
 from mynah.errors import BotError, SettingsError, TrainingStopped
 from mynah.fast_llama import Body
 from mynah.learner import Learner, Rows, fit, piece_loss
@@ -103,8 +103,8 @@ def train(
     parameters = trained_parameters(base.model)
     optimizer = make_optimizer(parameters, plan)
     learner = learner or fit(base, rows, plan)  # before the weights of a resumed one
-    proof = [rows[at] for at in validation]
-    stopping = EarlyStopping(base, learner.body, proof, len(steps), parameters, replicas)
+    aside = [rows[at] for at in validation]
+    stopping = EarlyStopping(base, learner.body, aside, len(steps), parameters, replicas)
     course = _restore(parameters, optimizer, stopping, checkpoints)
     watch = _Stopwatch(course)
     base.model.train(plan.dropout)
@@ -119,7 +119,7 @@ def train(
             move(optimizer, plan, rate)
             watch.count(nats / tokens, tokens, len(group))
             on_step(watch.progress(len(steps), rate))
-            if stopping.over(course.step):
+            if stopping.over(course):
                 break
             stop = stop or (replicas.count == 1 and bool(stopped))  # nobody else has to agree
             if checkpoints and replicas.first and (stop or watch.due(checkpoints.seconds)):
@@ -127,7 +127,6 @@ def train(
             if stop:
                 raise _stop_error(checkpoints)
     stopping.keep_best()
-    course.best_step, course.best_nats = stopping.best.step, stopping.best.nats
     base.model.eval()
     return course
 
@@ -252,10 +251,8 @@ def _save(
     checkpoints: Checkpoints,
 ) -> None:
     """Write parameters, moments and course as one file that replaces the last one whole."""
-    best = stopping.best
-    course.best_step, course.best_nats = best.step, best.nats
     tensors = {f"weight.{name}": each.detach().clone() for name, each in parameters.items()}
-    for kind, kept in (("best", best.weights), ("mean", stopping.mean)):
+    for kind, kept in (("best", stopping.best), ("mean", stopping.mean)):
         tensors |= {f"{kind}.{name}": each for name, each in kept.items()}
     for name, each in parameters.items():
         for key in ("exp_avg", "exp_avg_sq"):
@@ -300,12 +297,10 @@ def _restore(
                 "exp_avg": state.get_tensor(f"exp_avg.{name}").to(each.device),
                 "exp_avg_sq": state.get_tensor(f"exp_avg_sq.{name}").to(each.device),
             }
-        for name, mean in stopping.mean.items():
-            mean.copy_(state.get_tensor(f"mean.{name}"))
-        if course.best_nats is not None:
-            names = parameters.items()
-            kept = {name: state.get_tensor(f"best.{name}").to(each.device) for name, each in names}
-            stopping.best = Best(nats=course.best_nats, step=course.best_step, weights=kept)
+            if stopping.mean:
+                stopping.mean[name].copy_(state.get_tensor(f"mean.{name}"))
+            if course.best_step:
+                stopping.best[name] = state.get_tensor(f"best.{name}").to(each.device)
     return course
 
 
