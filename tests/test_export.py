@@ -126,11 +126,10 @@ def test_on_the_command_line(bot: RunFolder) -> None:
     assert bot.stage_record("export")["outputs"] == {"model": first}
     assert tiny.mynah("export", bot.name).code == 0  # again, over the older one
     assert hash_tree(bot.model) == first
-    # A near tie parts the two sooner or later, in bf16 at once, in fp32 after some fifty tokens.
-    greedy = GenerationConfig(n=1, temperature=0, max_tokens=30, allow_copies=True)
-    [post] = talk(TorchEngine(load_bot(bot, tiny.FP32)), bot, "My dream is", greedy).posts
+    greedy = GenerationConfig(n=1, temperature=0, allow_copies=True)  # in bf16, near ties part
+    [post] = talk(TorchEngine(load_bot(bot, tiny.FP32)), bot, "Low tide", greedy).posts
     generator = pipeline("text-generation", model=str(bot.model), dtype=torch.float32)
-    [theirs] = generator("My dream is", do_sample=False, max_new_tokens=30)
+    [theirs] = generator("Low tide", do_sample=False)
     assert theirs["generated_text"].split("\n")[0].rstrip() == post.text
     assert hash_tree(bot.adapter) == before
 
