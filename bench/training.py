@@ -11,8 +11,9 @@ turns, a seed each. Prints one table of medians over seeds.
 
 Contenders: original and trl as above; quick, normal, best: Mynah's dial; quick-fp32, normal-fp32:
 the same as a processor without bf16 has to do it; quick-plain: without rounding to eight bits;
-flock: quick from --flock. The last line is the roofline: what the bare bf16 products of the model
-would reach, each on its own weights, and the share of it that training reaches.
+flock: quick from --flock. The last lines are the roofline: what the bare bf16 products of the model
+would reach, each on its own weights, and the share of it that training reaches, with all that comes
+before its first step and without.
 """
 
 from __future__ import annotations
@@ -132,6 +133,7 @@ class Judge:
     rows: list[list[int]]
     start: float = field(default_factory=time.perf_counter)
     spent: float = 0.0
+    prepared: float = 0.0  # seconds from the start to the first step: fitting and calibrating
     peak_mb: float = 0.0  # of training; what judging takes beside it is left out
     curve: list[tuple[float, float]] = field(default_factory=list)
 
@@ -168,6 +170,7 @@ class Judge:
             "wall": wall,
             "cpu": used.ru_utime + used.ru_stime,
             "tokens_per_second": tokens / wall,
+            "stepping": tokens / (wall - self.prepared),
             "peak_mb": self.peak_mb,
         }
 
@@ -253,6 +256,7 @@ def run_mynah(
         lessons = post_by_post(examples, rows, plan)
     judge = judge_of(options, base, len(lessons.steps), count)
     judge.start = start  # fitting and calibrating are part of the wait
+    judge.prepared = time.perf_counter() - start
     course = train(
         base,
         lessons.rows,

@@ -13,7 +13,7 @@ Run = dict[str, Any]  # what a contender measured in a process of its own
 
 def medians(name: str, runs: list[Run]) -> Run:
     """Return medians over seeds, and the curve of each."""
-    numbers = ("wall", "cpu", "tokens_per_second", "peak_mb")
+    numbers = ("wall", "cpu", "tokens_per_second", "stepping", "peak_mb")
     quarters = zip(*(run["bits"] for run in runs), strict=True)
     return {
         "name": name,
@@ -68,5 +68,8 @@ def print_roofline(roof: Run, rows: list[Run]) -> None:
         f"in bf16 are {bound:.0f} tokens a second."
     )
     for row in rows:
-        share = 100 * row["tokens_per_second"] / bound
-        print(f"{row['name']}: {row['tokens_per_second']:.0f}, {share:.0f} % of it")
+        whole, steps = row["tokens_per_second"], row["stepping"]
+        print(
+            f"{row['name']}: {whole:.0f}, {100 * whole / bound:.0f} % of it; "
+            f"its steps alone {steps:.0f}, {100 * steps / bound:.0f} %"
+        )
