@@ -11,6 +11,7 @@ import tiny
 from mynah.config import TrainingConfig
 from mynah.curriculum import encode, packed, post_by_post
 from mynah.dataset import Example
+from mynah.early_stopping import main_steps
 from mynah.errors import TooFewPosts
 from mynah.model import Base
 from mynah.plan import Plan, make_plan
@@ -53,12 +54,14 @@ def test_no_step_has_more_tokens_than_the_plan_says() -> None:
     assert min(map(len, made.steps)) >= 1 and max(map(len, made.steps)) > 1
 
 
-def test_posts_set_aside_are_in_no_step() -> None:
+def test_posts_set_aside_are_read_once_and_last() -> None:
     plan = replace(plan_of(2), validation=0.2)
     made = post_by_post(ONE, lengths(ONE), plan, None)
-    read = Counter(at for step in made.steps for at in step)
+    before = main_steps(made.steps, made.validation)
+    read = Counter(at for step in made.steps[:before] for at in step)
     assert len(made.validation) == round(0.2 * len(ONE)) > 0
     assert read == dict.fromkeys(set(range(len(ONE))) - set(made.validation), 2)
+    assert sorted(at for step in made.steps[before:] for at in step) == list(made.validation)
     assert post_by_post(ONE, lengths(ONE), plan, None) == made
     other = post_by_post(ONE, lengths(ONE), replace(plan, seed=1), None)
     assert other.validation != made.validation

@@ -1,4 +1,4 @@
-"""Posts set aside decide when a training is over, and which of its weights stay."""
+"""Posts set aside decide when a training is over, to which weights it goes back, and teach last."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from mynah.config import TrainingConfig
 from mynah.lora import add_adapter
 from mynah.loss import post_nats
 from mynah.model import Base
-from mynah.plan import make_plan
+from mynah.plan import Plan, make_plan
 from mynah.training import Checkpoints, Course, Progress, train, trained_parameters
 
 PLAN = make_plan(TrainingConfig(learning_rate=0.02, schedule="constant"), tokens=1_000_000)
 ASIDE = (20, 21, 22, 23)
+LAST = [[20, 21], [22, 23]]
 Weights = dict[str, torch.Tensor]
 
 
@@ -41,6 +42,7 @@ def run(
     steps: list[list[int]],
     keep: Checkpoints | None = None,
     on_step: Callable[[Base, Progress], None] = lambda base, progress: None,
+    plan: Plan = PLAN,
 ) -> tuple[Base, Course]:
     base = tiny.fp32(folder)
     add_adapter(base.model, rank=8, alpha=16, seed=0)
@@ -48,7 +50,7 @@ def run(
         base,
         tiny.rows_of(base),
         steps,
-        PLAN,
+        plan,
         validation=ASIDE,
         checkpoints=keep,
         on_step=lambda progress: on_step(base, progress),
@@ -68,7 +70,7 @@ def test_it_stops_where_the_posts_set_aside_cost_more_and_goes_back(tiny_base: P
         costs[progress.step] = cost(base)
 
     base, course = run(tiny_base, by_heart(), on_step=note)
-    assert (course.best_step, course.step) == (60, 90)  # of 120
+    assert (course.best_step, len(course.losses)) == (60, 90)  # of 120
     assert costs[60] < costs[90] and max(costs) == 90
     assert cost(base) == pytest.approx(course.best_nats, rel=1e-4)
     assert cost(base) < costs[90]
@@ -88,11 +90,37 @@ def test_what_is_kept_is_the_mean_of_the_last_steps(tiny_base: Path) -> None:
 def test_it_goes_on_to_the_end_while_they_get_cheaper(tiny_base: Path) -> None:
     steps = [list(range(at, at + 5)) for at in (0, 5, 10, 15)]
     base, course = run(tiny_base, steps)
-    assert (course.best_step, course.step) == (4, 4)
+    assert (course.best_step, len(course.losses)) == (4, 4)
     assert cost(base) == pytest.approx(course.best_nats, rel=1e-4)
 
 
-@pytest.mark.parametrize("kill", [59, 75, 90])
+def test_it_learns_from_them_last_at_the_rate_it_went_back_to(tiny_base: Path) -> None:
+    rates: dict[int, float] = {}
+
+    def note(base: Base, progress: Progress) -> None:
+        rates[progress.step] = progress.rate
+
+    base, course = run(tiny_base, by_heart() + LAST, on_step=note)
+    assert list(rates) == [*range(1, 91), 121, 122]
+    assert (course.best_step, course.step, len(course.losses)) == (60, 122, 92)
+    assert course.best_nats is not None and cost(base) < 0.9 * course.best_nats
+    assert [rates[121], rates[122]] == pytest.approx([rates[60], rates[60] / 2])
+
+
+def test_after_the_last_of_all_steps_the_rate_is_a_tenth(tiny_base: Path) -> None:
+    rates: list[float] = []
+    steps = [list(range(at, at + 5)) for at in (0, 5, 10, 15)]
+    plan = replace(PLAN, schedule="cosine", learning_rate=0.005)
+
+    def note(base: Base, progress: Progress) -> None:
+        rates.append(progress.rate)
+
+    _, course = run(tiny_base, steps + LAST, on_step=note, plan=plan)
+    assert course.best_step == 4
+    assert rates[-2:] == pytest.approx([0.0005, 0.00025])
+
+
+@pytest.mark.parametrize("kill", [59, 75, 90, 121, 122])
 def test_killed_before_and_after_the_best_it_ends_with_the_same(
     tiny_base: Path, tmp_path: Path, kill: int
 ) -> None:
@@ -100,11 +128,11 @@ def test_killed_before_and_after_the_best_it_ends_with_the_same(
         if progress.step == kill:
             raise Killed
 
-    expected, whole = run(tiny_base, by_heart())
+    expected, whole = run(tiny_base, by_heart() + LAST)
     keep = Checkpoints(folder=tmp_path, key="k", seconds=0)
     with pytest.raises(Killed):
-        run(tiny_base, by_heart(), keep, killer)
-    found, course = run(tiny_base, by_heart(), replace(keep, resume=True))
-    assert (course.best_step, course.step, course.best_nats) == (60, 90, whole.best_nats)
+        run(tiny_base, by_heart() + LAST, keep, killer)
+    found, course = run(tiny_base, by_heart() + LAST, replace(keep, resume=True))
+    assert (course.best_step, course.step, course.best_nats) == (60, 122, whole.best_nats)
     assert course.losses == whole.losses
     assert all(torch.equal(each, weights(expected)[name]) for name, each in weights(found).items())

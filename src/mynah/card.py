@@ -58,7 +58,7 @@ _SETTINGS = {
     "epochs": "Epochs",
     "validation": "Share of the posts set aside to tell when to stop",
     "steps": "Steps",
-    "best_step": "Step whose weights were kept",
+    "best_step": "Step that learning went back to",
     "tokens": "Tokens",
     "batch_tokens": "Tokens a step",
     "learning_rate": "Peak learning rate",

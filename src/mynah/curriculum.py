@@ -20,7 +20,7 @@ class Curriculum:
 
     rows: list[list[int]]  # token ids, separators included
     steps: list[list[int]]  # indices into rows, one list an optimizer step
-    validation: tuple[int, ...] = ()  # rows that no step learns from; see `early_stopping`
+    validation: tuple[int, ...] = ()  # rows that the last steps learn from; see `early_stopping`
 
     @property
     def tokens(self) -> int:
@@ -46,30 +46,38 @@ def post_by_post(
     """One post, one example: every epoch blended anew, batches of posts of like length.
 
     A part of an epoch at the end takes a random part of its batches. Where the plan sets posts
-    aside, these are drawn by its seed.
+    aside, these are drawn by its seed, and read once, last of all.
 
     Raises:
         TooFewPosts: there is nothing to learn from.
     """
     place = {example: at for at, example in enumerate(examples)}
     aside = _set_aside(len(examples), plan)
-    examples = [example for at, example in enumerate(examples) if at not in aside]
+    others = [example for at, example in enumerate(examples) if at not in aside]
     steps: list[list[int]] = []
     epoch, left = 0, plan.epochs
     while left > 1e-9:
-        order = [place[example] for example in _epoch(examples, plan, epoch, weights)]
-        lengths = [len(rows[at]) for at in order]
-        made = batches(lengths, budget=plan.batch_tokens, seed=plan.seed, epoch=epoch)
-        keep = max(1, round(len(made) * min(left, 1.0)))
-        steps += [[order[at] for at in batch] for batch in made[:keep]]
+        order = [place[example] for example in _epoch(others, plan, epoch, weights)]
+        made = _batches(rows, order, plan, epoch)
+        steps += made[: max(1, round(len(made) * min(left, 1.0)))]
         epoch, left = epoch + 1, left - 1
-    return _something(Curriculum(rows=rows, steps=steps, validation=tuple(sorted(aside))))
+    steps += _batches(rows, aside, plan, epoch)
+    return _something(Curriculum(rows=rows, steps=steps, validation=tuple(aside)))
 
 
-def _set_aside(posts: int, plan: Plan) -> set[int]:
-    """Return the places of the posts that are not learned from."""
+def _batches(
+    rows: list[list[int]], order: Sequence[int], plan: Plan, epoch: int
+) -> list[list[int]]:
+    """Return rows in batches of like length, in the order of learning."""
+    lengths = [len(rows[at]) for at in order]
+    made = batches(lengths, budget=plan.batch_tokens, seed=plan.seed, epoch=epoch)
+    return [[order[at] for at in batch] for batch in made]
+
+
+def _set_aside(posts: int, plan: Plan) -> list[int]:
+    """Return the places of the posts that tell when to stop, ascending."""
     count = min(_MOST_ASIDE, round(plan.validation * posts))
-    return set(random.Random(f"validation {plan.seed}").sample(range(posts), count))
+    return sorted(random.Random(f"validation {plan.seed}").sample(range(posts), count))
 
 
 def _epoch(

@@ -20,6 +20,7 @@ from mynah.config import (
 )
 from mynah.curriculum import Curriculum, encode, packed, post_by_post
 from mynah.dataset import Split, lengths, voice_weights
+from mynah.early_stopping import main_steps
 from mynah.errors import SettingsError
 from mynah.export import export, target_folder
 from mynah.fast_llama import supports
@@ -296,13 +297,11 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
 
 
 def _tell_stop(course: Course, lessons: Curriculum, watch: Watch) -> None:
-    """Say which weights are kept, where they are not the last ones."""
-    steps = len(lessons.steps)
-    if course.best_step and course.best_step < steps:
-        early = f"Stopped at step {course.step} of {steps}. " if course.step < steps else ""
+    """Say where learning went back to, if it did."""
+    if 0 < course.best_step < main_steps(lessons.steps, lessons.validation):
         watch.say(
-            f"{early}The posts set aside cost least after step {course.best_step}: its weights "
-            "are kept."
+            f"The posts set aside cost least after step {course.best_step}: learning went back "
+            "to its weights, and on with those posts."
         )
 
 
@@ -352,11 +351,11 @@ def _training_result(
         "dtype": str(base.model.dtype).removeprefix("torch."),
         "dtype_reason": base.device.reason,
         "trained_parameters": sum(p.numel() for p in trained_parameters(base.model).values()),
-        "posts": len(parts.train) - len(lessons.validation),
+        "posts": len(parts.train),
         "validation": len(lessons.validation),
         "held_out": len(parts.held_out),
         "tokens": course.tokens,
-        "steps": course.step,
+        "steps": len(course.losses),
         "best_step": course.best_step or course.step,
         **{key: getattr(plan, key) for key in ("epochs", "learning_rate", "batch_tokens", "rank")},
         "seed": plan.seed,

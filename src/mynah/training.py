@@ -23,7 +23,7 @@ from mynah.fast_llama import Body
 from mynah.learner import Learner, Rows, fit, piece_loss
 from mynah.loss import IGNORE, pad
 from mynah.model import Base
-from mynah.plan import Plan, rate_at
+from mynah.plan import Plan
 from mynah.replicas import ALONE, Replicas
 from mynah.run_folder import storage_errors
 from mynah.shortlist import Columns
@@ -52,7 +52,7 @@ class Course:
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
     tokens: int = 0
-    best_step: int = 0  # whose weights were kept; 0: the last one's
+    best_step: int = 0  # that the posts set aside cost least after; 0: nobody asked
     best_nats: float | None = None  # what the posts set aside cost with them, a token
 
 
@@ -88,10 +88,10 @@ def train(
     Args:
         base: the model, already with its adapter where the plan has one.
         rows: token ids of every example, separators included.
-        steps: which rows each step learns from, for all epochs, in order.
+        steps: which rows each step learns from, for all epochs, in order; `validation` last.
         plan: learning rate and the rest.
         learner: what `fit` returned for these rows, if it was called already.
-        validation: rows that no step learns from, by which training stops early; see
+        validation: rows by which training stops early, to learn from them last; see
             `early_stopping`.
         checkpoints: where to save; None keeps nothing. Of several processes the first one saves.
         replicas: the processes that learn together, all called with the same arguments.
@@ -103,30 +103,27 @@ def train(
     parameters = trained_parameters(base.model)
     optimizer = make_optimizer(parameters, plan)
     learner = learner or fit(base, rows, plan)  # before the weights of a resumed one
-    aside = [rows[at] for at in validation]
-    stopping = EarlyStopping(base, learner.body, aside, len(steps), parameters, replicas)
+    stopping = EarlyStopping(base, learner.body, rows, steps, validation, parameters, replicas)
     course = _restore(parameters, optimizer, stopping, checkpoints)
     watch = _Stopwatch(course)
     base.model.train(plan.dropout)
     with _polite_stop() as stopped:
-        for step in range(course.step, len(steps)):
+        while (step := course.step) < len(steps):
             torch.manual_seed(hash((plan.seed, step)))  # dropout: a resumed step draws the same
             group = [rows[at] for at in steps[step]]
-            rate = rate_at(step, len(steps), plan)
+            rate = stopping.rate(course, plan)
             columns = learner.columns(hash((plan.seed, step)))
             nats, tokens = read(base, learner.body, group, plan.accumulate, columns, replicas)
             nats, stop = replicas.add(parameters.values(), nats, bool(stopped))
             move(optimizer, plan, rate)
             watch.count(nats / tokens, tokens, len(group))
             on_step(watch.progress(len(steps), rate))
-            if stopping.over(course):
-                break
+            stopping.look(course)
             stop = stop or (replicas.count == 1 and bool(stopped))  # nobody else has to agree
             if checkpoints and replicas.first and (stop or watch.due(checkpoints.seconds)):
                 _save(parameters, optimizer, course, stopping, checkpoints)
             if stop:
                 raise _stop_error(checkpoints)
-    stopping.keep_best()
     base.model.eval()
     return course
 
@@ -293,7 +290,7 @@ def _restore(
         for name, each in parameters.items():
             each.data.copy_(state.get_tensor(f"weight.{name}"))
             optimizer.state[each] = {
-                "step": torch.tensor(float(course.step)),
+                "step": torch.tensor(float(len(course.losses))),
                 "exp_avg": state.get_tensor(f"exp_avg.{name}").to(each.device),
                 "exp_avg_sq": state.get_tensor(f"exp_avg_sq.{name}").to(each.device),
             }
