@@ -8,12 +8,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from mynah.replicas import ALONE
 from mynah.run_folder import RunFolder
@@ -100,8 +98,7 @@ def test_other_verbs_say_that_they_are_for_one(
 
 
 def test_alone_nothing_is_summed() -> None:
-    weight: Any = nn.Parameter(torch.ones(3))
-    weight.grad = torch.full((3,), 2.0)
-    assert ALONE.add([weight], 1.5, stopped=False) == (1.5, False)
-    assert weight.grad.tolist() == [2.0] * 3 and ALONE.agree("posts") == "posts"
+    gradient = torch.full((3,), 2.0)
+    assert ALONE.add(gradient, 1.5, stopped=False) == (1.5, False)
+    assert gradient.tolist() == [2.0] * 3 and ALONE.agree("posts") == "posts"
     assert ALONE.share(torch.arange(4)).tolist() == [0, 1, 2, 3]

@@ -205,7 +205,7 @@ def test_the_moments_go_on_too_and_are_not_begun_anew(tiny_base: Path, tmp_path:
     keep = Checkpoints(folder=tmp_path, key="k", seconds=0)
     with pytest.raises(Killed):
         run(tiny_base, plan_of(), keep, killer(4))
-    assert tiny.scale_safetensors(tmp_path / "state.safetensors", "exp_avg.", 2.0)
+    assert tiny.scale_safetensors(tmp_path / "state.safetensors", "exp_avg", 2.0)
     _, found = run(tiny_base, plan_of(), replace(keep, resume=True))
     assert not same(found, expected)
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from mynah.bases import cache_folder
 from mynah.errors import BotError, StorageError
 from mynah.fast_llama import Body
+from mynah.flat_parameter import flatten, unflatten
 from mynah.learner import Learner, Rows, piece_loss
 from mynah.loss import pad
 from mynah.model import Base
@@ -126,13 +127,15 @@ def _step_seconds(base: Base, groups: Sequence[Rows], plan: Plan, learner: Learn
     find, and a machine pauses now and then, so the faster of two counts. `groups` are sorted by
     size.
     """
-    optimizer = make_optimizer(trained_parameters(base.model), plan)
+    held = trained_parameters(base.model).values()
+    optimizer = make_optimizer(flatten(held), plan)
     places = [round(part * (len(groups) - 1)) for part in _PLACES]
     took: list[float] = []
     for place in places:
         if not took or 2 * sum(took) < _SECONDS:
             again = (_timed_step(base, groups[place], plan, learner, optimizer) for _ in range(2))
             took.append(min(again))
+    unflatten(held)
     return statistics.fmean(took)
 
 

@@ -17,11 +17,9 @@ the rate of the weights that were gone back to, which falls to zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
 from mynah.fast_llama import Body
@@ -33,8 +31,6 @@ from mynah.replicas import ALONE, Replicas
 LOOKS = (0.5, 0.75, 1.0)  # parts of the steps after which is asked
 _STEPS = 30  # over which weights are averaged: each step counts 1/30 less than the next
 _LEAST_RATE = 0.1  # of the peak, at which the posts set aside are learned from
-
-Weights = dict[str, Tensor]
 
 
 class Standing(Protocol):
@@ -55,7 +51,7 @@ class EarlyStopping:
         rows: Rows,
         steps: Sequence[Sequence[int]],
         validation: Sequence[int],
-        parameters: Mapping[str, nn.Parameter],
+        weights: nn.Parameter,
         replicas: Replicas = ALONE,
     ) -> None:
         """Take the posts set aside and what computes their cost.
@@ -66,7 +62,7 @@ class EarlyStopping:
             rows: token ids of all posts.
             steps: which rows each step learns from; those of rows set aside are the last ones.
             validation: which rows are set aside.
-            parameters: what is trained.
+            weights: all that is trained, as one.
             replicas: the processes that learn together.
         """
         self._base, self._body, self._replicas = base, body, replicas
@@ -74,9 +70,9 @@ class EarlyStopping:
         self._steps = len(steps)
         self._last = main_steps(steps, validation)
         self._places = {max(1, round(part * self._last)) for part in LOOKS}
-        self._parameters = parameters
-        self.mean = _copies(parameters) if validation else {}
-        self.best: Weights = {}
+        self._weights = weights.data
+        self.mean = self._weights.clone() if validation else None
+        self.best: Tensor | None = None
 
     def rate(self, course: Standing, plan: Plan) -> float:
         """Return the learning rate of the step that comes next."""
@@ -91,47 +87,34 @@ class EarlyStopping:
 
         Going back means that the steps of the posts set aside come next.
         """
-        if not self._rows or course.step > self._last:
+        if self.mean is None or course.step > self._last:
             return
-        self._average(max(1 / course.step, 1 / _STEPS))
-        if course.step in self._places and self._over(course):
-            self._put(self.best)
-            course.step = self._last
+        self.mean.lerp_(self._weights, max(1 / course.step, 1 / _STEPS))
+        if course.step in self._places:
+            nats = self._replicas.agree(self._cost_with(self.mean))
+            over = course.best_nats is not None and nats >= course.best_nats
+            if not over:
+                course.best_step, course.best_nats = course.step, nats
+                self.best = self.mean.clone()
+            if over or course.step == self._last:
+                self._go_back(course)
 
-    def _over(self, course: Standing) -> bool:
-        """Ask the posts set aside; tell whether nothing is left to gain, else note what is best."""
-        with self._swapped():
-            nats = self._replicas.agree(nats_a_token(self._base, self._body, self._rows))
-        if course.best_nats is not None and nats >= course.best_nats:
-            return True
-        course.best_step, course.best_nats, self.best = course.step, nats, _copies(self.mean)
-        return course.step == self._last
+    def _go_back(self, course: Standing) -> None:
+        assert self.best is not None
+        self._weights.copy_(self.best)
+        course.step = self._last
 
-    @torch.no_grad()
-    def _average(self, share: float) -> None:
-        """Move the mean towards the weights as they are now."""
-        torch._foreach_lerp_(list(self.mean.values()), list(self._parameters.values()), share)
-
-    @contextmanager
-    def _swapped(self) -> Iterator[None]:
-        """Let the model have the mean for a moment."""
-        own = _copies(self._parameters)
-        self._put(self.mean)
+    def _cost_with(self, weights: Tensor) -> float:
+        """Return what the posts set aside cost, in nats a token, with these weights."""
+        own = self._weights.clone()
+        self._weights.copy_(weights)
         try:
-            yield
+            return nats_a_token(self._base, self._body, self._rows)
         finally:
-            self._put(own)
-
-    def _put(self, weights: Weights) -> None:
-        for name, weight in weights.items():
-            self._parameters[name].data.copy_(weight)
+            self._weights.copy_(own)
 
 
 def main_steps(steps: Sequence[Sequence[int]], validation: Sequence[int]) -> int:
     """Return how many steps come before those that learn from posts set aside."""
     aside = set(validation)
     return next((at for at, step in enumerate(steps) if aside.intersection(step)), len(steps))
-
-
-def _copies(tensors: Mapping[str, Tensor]) -> Weights:
-    return {name: each.detach().clone() for name, each in tensors.items()}

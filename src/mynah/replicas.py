@@ -9,11 +9,10 @@ them hold the same weights after every step, as if one process had read all the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 Value = TypeVar("Value")
 
@@ -45,10 +44,13 @@ class Replicas:
         [agreed] = broadcast_object_list([value], from_process=0)
         return agreed  # type: ignore[no-any-return]
 
-    def add(
-        self, parameters: Iterable[nn.Parameter], loss: float, stopped: bool
-    ) -> tuple[float, bool]:
+    def add(self, gradient: Tensor, loss: float, stopped: bool) -> tuple[float, bool]:
         """Sum the gradients of all processes, in place, and with them the loss.
+
+        Args:
+            gradient: of all that is trained [count].
+            loss: of this process's share.
+            stopped: this process was asked to stop.
 
         Returns:
             The loss of all, and whether any of them was asked to stop: then all do, at one step.
@@ -58,25 +60,16 @@ class Replicas:
         import torch
         from accelerate.utils import reduce
 
-        held = list(parameters)
-        told = torch.tensor([loss, float(stopped)], device=held[0].device)
-        parts = [*(_gradient(each).flatten().float() for each in held), told]
-        summed = reduce(torch.cat(parts), reduction="sum")
-        *gradients, told = summed.split([len(part) for part in parts])
-        for each, gradient in zip(held, gradients, strict=True):
-            each.grad = gradient.view_as(each).to(each.dtype)
-        return float(told[0]), bool(told[1] > 0)
+        told = torch.tensor([loss, float(stopped)], device=gradient.device)
+        summed = reduce(torch.cat([gradient.float(), told]), reduction="sum")
+        gradient.copy_(summed[:-2])
+        return float(summed[-2]), bool(summed[-1] > 0)
 
     def leave(self) -> None:
         """Wait for the others and let go of them."""
         if self._state is not None:
             self._state.wait_for_everyone()
             self._state.destroy_process_group()
-
-
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    """Return a gradient; zeros where there was no post to learn from."""
-    return parameter.new_zeros(parameter.shape) if parameter.grad is None else parameter.grad
 
 
 ALONE = Replicas()

@@ -20,6 +20,7 @@ from torch import nn
 from mynah.early_stopping import EarlyStopping
 from mynah.errors import BotError, SettingsError, TrainingStopped
 from mynah.fast_llama import Body
+from mynah.flat_parameter import flatten, gradient_of, unflatten
 from mynah.learner import Learner, Rows, fit, piece_loss
 from mynah.loss import IGNORE, pad
 from mynah.model import Base
@@ -29,6 +30,7 @@ from mynah.run_folder import storage_errors
 from mynah.shortlist import Columns
 
 _STATE = "state.safetensors"
+_MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +102,12 @@ def train(
     Raises:
         TrainingStopped: Ctrl-C or a polite kill; the state is saved, the error says how to go on.
     """
-    parameters = trained_parameters(base.model)
-    optimizer = make_optimizer(parameters, plan)
     learner = learner or fit(base, rows, plan)  # before the weights of a resumed one
-    stopping = EarlyStopping(base, learner.body, rows, steps, validation, parameters, replicas)
-    course = _restore(parameters, optimizer, stopping, checkpoints)
+    held = trained_parameters(base.model).values()
+    weights = flatten(held)
+    optimizer = make_optimizer(weights, plan)
+    stopping = EarlyStopping(base, learner.body, rows, steps, validation, weights, replicas)
+    course = _restore(optimizer, stopping, checkpoints)
     watch = _Stopwatch(course)
     base.model.train(plan.dropout)
     with _polite_stop() as stopped:
@@ -114,24 +117,25 @@ def train(
             rate = stopping.rate(course, plan)
             columns = learner.columns(hash((plan.seed, step)))
             nats, tokens = read(base, learner.body, group, plan.accumulate, columns, replicas)
-            nats, stop = replicas.add(parameters.values(), nats, bool(stopped))
+            nats, stop = replicas.add(gradient_of(weights), nats, bool(stopped))
             move(optimizer, plan, rate)
             watch.count(nats / tokens, tokens, len(group))
             on_step(watch.progress(len(steps), rate))
             stopping.look(course)
             stop = stop or (replicas.count == 1 and bool(stopped))  # nobody else has to agree
             if checkpoints and replicas.first and (stop or watch.due(checkpoints.seconds)):
-                _save(parameters, optimizer, course, stopping, checkpoints)
+                _save(optimizer, course, stopping, checkpoints)
             if stop:
                 raise _stop_error(checkpoints)
+    unflatten(held)
     base.model.eval()
     return course
 
 
-def make_optimizer(parameters: dict[str, nn.Parameter], plan: Plan) -> torch.optim.AdamW:
-    """Return AdamW as the plan wants it, with nothing remembered."""
+def make_optimizer(weights: nn.Parameter, plan: Plan) -> torch.optim.AdamW:
+    """Return AdamW for flat weights as the plan wants it, with nothing remembered."""
     return torch.optim.AdamW(
-        parameters.values(),
+        [weights],
         lr=plan.learning_rate,
         betas=(0.9, plan.beta2),
         weight_decay=plan.weight_decay,
@@ -165,13 +169,12 @@ def read(
 
 def move(optimizer: torch.optim.AdamW, plan: Plan, rate: float) -> None:
     """Take one step along the gradients and forget them."""
+    group = optimizer.param_groups[0]
     if plan.clip:
-        held = [each for group in optimizer.param_groups for each in group["params"]]
-        nn.utils.clip_grad_norm_(held, plan.clip)
-    for each in optimizer.param_groups:
-        each["lr"] = rate
+        nn.utils.clip_grad_norm_(group["params"], plan.clip)
+    group["lr"] = rate
     optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=False)  # the adapters' gradients look into this one
 
 
 class _Stopwatch:
@@ -241,19 +244,14 @@ def _stop_error(checkpoints: Checkpoints | None) -> TrainingStopped:
 
 
 def _save(
-    parameters: dict[str, nn.Parameter],
-    optimizer: torch.optim.AdamW,
-    course: Course,
-    stopping: EarlyStopping,
-    checkpoints: Checkpoints,
+    optimizer: torch.optim.AdamW, course: Course, stopping: EarlyStopping, checkpoints: Checkpoints
 ) -> None:
-    """Write parameters, moments and course as one file that replaces the last one whole."""
-    tensors = {f"weight.{name}": each.detach().clone() for name, each in parameters.items()}
-    for kind, kept in (("best", stopping.best), ("mean", stopping.mean)):
-        tensors |= {f"{kind}.{name}": each for name, each in kept.items()}
-    for name, each in parameters.items():
-        for key in ("exp_avg", "exp_avg_sq"):
-            tensors[f"{key}.{name}"] = optimizer.state[each][key]
+    """Write weights, moments and course as one file that replaces the last one whole."""
+    [weights] = optimizer.param_groups[0]["params"]
+    tensors = {"weights": weights.detach()}
+    tensors |= {key: optimizer.state[weights][key] for key in _MOMENTS}
+    kept = {"mean": stopping.mean, "best": stopping.best}
+    tensors |= {name: each for name, each in kept.items() if each is not None}
     notes = {"key": checkpoints.key, "course": json.dumps(vars(course))}
     with storage_errors(checkpoints.folder):
         checkpoints.folder.mkdir(parents=True, exist_ok=True)
@@ -268,10 +266,7 @@ def _save(
 
 
 def _restore(
-    parameters: dict[str, nn.Parameter],
-    optimizer: torch.optim.AdamW,
-    stopping: EarlyStopping,
-    checkpoints: Checkpoints | None,
+    optimizer: torch.optim.AdamW, stopping: EarlyStopping, checkpoints: Checkpoints | None
 ) -> Course:
     """Load the saved state when asked to and when it is this very training's."""
     if checkpoints is None or not checkpoints.resume:
@@ -287,17 +282,14 @@ def _restore(
                 hint="Use those again, or train anew without --resume.",
             )
         course = Course(**json.loads(notes["course"]))
-        for name, each in parameters.items():
-            each.data.copy_(state.get_tensor(f"weight.{name}"))
-            optimizer.state[each] = {
-                "step": torch.tensor(float(len(course.losses))),
-                "exp_avg": state.get_tensor(f"exp_avg.{name}").to(each.device),
-                "exp_avg_sq": state.get_tensor(f"exp_avg_sq.{name}").to(each.device),
-            }
-            if stopping.mean:
-                stopping.mean[name].copy_(state.get_tensor(f"mean.{name}"))
-            if course.best_step:
-                stopping.best[name] = state.get_tensor(f"best.{name}").to(each.device)
+        [weights] = optimizer.param_groups[0]["params"]
+        weights.data.copy_(state.get_tensor("weights"))
+        moments = {key: state.get_tensor(key).to(weights.device) for key in _MOMENTS}
+        optimizer.state[weights] = {"step": torch.tensor(float(len(course.losses))), **moments}
+        if stopping.mean is not None:
+            stopping.mean.copy_(state.get_tensor("mean"))
+        if course.best_step:
+            stopping.best = state.get_tensor("best").to(weights.device)
     return course
 
 
