@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,16 +91,34 @@ def test_llama_cpp_says_greedily_what_the_file_holds(exported: Path, read_back: 
 
     So another word comes first only where it was as likely, to a hair.
     """
-    mine = said(TorchEngine(read_back))
-    rows = tiny.rows_of(read_back, mine)
-    with torch.inference_mode():
-        logits = [read_back.model(input_ids=torch.tensor([ids])).logits[0].numpy() for ids in rows]
-    theirs = [each.argmax(axis=1) for each in llama_logits(file_in(exported), rows)]
-    same = np.concatenate([a.argmax(axis=1) == b for a, b in zip(logits, theirs, strict=True)])
-    assert same.mean() >= (0.99 if is_f16(exported) else 0.95)
-    for chances, taken in zip(logits, theirs, strict=True):
-        lost = chances.max(axis=1) - chances[np.arange(len(taken)), taken]
-        assert lost.max() < (0.005 if is_f16(exported) else 0.1)
+    rows = tiny.rows_of(read_back, said(TorchEngine(read_back)))
+    theirs = llama_logits(file_in(exported), rows)
+    share, hair = (0.99, 0.005) if is_f16(exported) else (0.95, 0.1)
+    assert_same_first_words(logits_of(read_back, rows), theirs, share, hair)
+
+
+def logits_of(base: Base, rows: Sequence[Sequence[int]]) -> Iterator[Any]:
+    """Yield what PyTorch finds after each token of each row."""
+    for ids in rows:
+        with torch.inference_mode():
+            logits = base.model(input_ids=torch.tensor([ids])).logits[0]
+        yield logits.numpy()
+
+
+def assert_same_first_words(
+    mine: Iterable[Any], theirs: Iterable[Any], share: float, hair: float
+) -> None:
+    """Check that one word comes first for both, or another that was as likely, to a `hair`.
+
+    What is compared is said after the same words, since two that part once say other things later.
+    """
+    same, lost = [], []
+    for chances, other in zip(mine, theirs, strict=True):
+        taken = other.argmax(axis=1)
+        same.append(chances.argmax(axis=1) == taken)
+        lost.append(chances.max(axis=1) - chances[np.arange(len(taken)), taken])
+    assert np.concatenate(same).mean() >= share
+    assert np.concatenate(lost).max() < hair
 
 
 def llama_logits(file: Path, rows: Sequence[Sequence[int]]) -> Iterator[Any]:
@@ -188,8 +206,9 @@ def test_transformers_reads_the_weights_back(
     with torch.inference_mode():
         logits = [each.model(input_ids=ids).logits for each in (loaded[1], read_back)]
     torch.testing.assert_close(*logits, atol=0.02 if is_f16(exported) else 0.5, rtol=0)
-    if is_f16(exported):
-        assert said(TorchEngine(read_back)) == said(TorchEngine(loaded[1]))
+    rows = tiny.rows_of(loaded[1], said(TorchEngine(loaded[1])))
+    both = [logits_of(each, rows) for each in (loaded[1], read_back)]
+    assert_same_first_words(*both, *((0.99, 0.02) if is_f16(exported) else (0.9, 0.3)))
 
 
 def rounding(weight: torch.Tensor) -> float:
