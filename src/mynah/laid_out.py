@@ -84,7 +84,7 @@ class Reader:
         self.begun = len(start)
         out = model(input_ids=torch.tensor([list(start)]), use_cache=True, logits_to_keep=1)
         self.first = out.logits[0, -1].float()  # logits after the beginning
-        self.shared = [(each.keys, each.values) for each in out.past_key_values.layers]
+        self.shared = [(each.keys, each.values) for each in out.cache.layers]
         self.blocks = [Block(layer, rows) for layer in model.model.layers]
         self._embed, self._norm = model.model.embed_tokens, model.model.norm
         tables = rotary(length, self.width, config.rope_parameters["rope_theta"])

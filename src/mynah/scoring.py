@@ -70,12 +70,12 @@ def _after(model: Any, start: Sequence[int], longest: int, budget: int) -> Body:
 def _after_cache(model: Any, start: Sequence[int]) -> Body:
     """Return the body of any model, with transformers' cache of the beginning."""
     before = torch.tensor([list(start)], device=model.device)
-    cache = model.base_model(input_ids=before, use_cache=True).past_key_values
+    cache = model.base_model(input_ids=before, use_cache=True).cache
 
     def body(ids: Tensor) -> Tensor:
         own = copy.deepcopy(cache)
         own.batch_repeat_interleave(len(ids))
-        out = model.base_model(input_ids=ids, past_key_values=own, use_cache=True)
+        out = model.base_model(input_ids=ids, cache=own, use_cache=True)
         hidden: Tensor = out.last_hidden_state
         return hidden
 

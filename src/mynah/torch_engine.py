@@ -58,9 +58,9 @@ class TorchRows:
     @torch.inference_mode()
     def _read(self, ids: Sequence[Sequence[int]], cache: Any) -> tuple[Any, Logits]:
         given = torch.tensor(ids, device=self._model.device)
-        out = self._model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        out = self._model(input_ids=given, cache=cache, use_cache=True, logits_to_keep=1)
         logits: Logits = out.logits[:, -1].float().cpu().numpy()
-        return out.past_key_values, logits
+        return out.cache, logits
 
     def join(self) -> int | None:
         """Return a new row, or None while there is no room."""
