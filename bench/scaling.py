@@ -106,16 +106,25 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     chosen = json.loads(Path(options.sources[0]).read_text(encoding="utf-8"))[: options.child]
     base, config = load_base("smollm2-135m"), TrainingConfig(effort=options.effort)
     rows = encode(base.tokenizer, chosen, base.separator, DatasetConfig().max_post_tokens)
-    tokens, machine = sum(map(len, rows)), Machine(int8=base.device.int8)
+    tokens, machine = sum(map(len, rows)), Machine(int8=base.device.int8, routing=True)
     plan = make_plan(config, tokens=tokens, machine=machine)
-    add_adapter(base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed)
+    size = {"rank": plan.rank, "alpha": plan.alpha, "members": plan.members}
+    add_adapter(base.model, seed=plan.seed, **size)
     learner = fit(base, rows, plan)
     machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
     plan = make_plan(config, tokens=tokens, machine=machine)
     lessons = post_by_post([Example(text=text, author="one") for text in chosen], rows, plan)
     cost = estimate(base, rows, lessons.steps, plan, learner)
     start = time.perf_counter()
-    course = train(base, rows, lessons.steps, plan, learner=learner, validation=lessons.validation)
+    course = train(
+        base,
+        rows,
+        lessons.steps,
+        plan,
+        learner=learner,
+        turns=lessons.turns,
+        validation=lessons.validation,
+    )
     return {
         "posts": len(chosen),
         "tokens": course.tokens,

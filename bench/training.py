@@ -239,7 +239,7 @@ def run_mynah(
     longest = DatasetConfig().max_post_tokens
     rows = encode(base.tokenizer, texts, base.separator, longest)
     config = TrainingConfig(base=options.base, seed=options.seed, **settings)
-    tokens, machine = sum(map(len, rows)), Machine(int8=base.device.int8)
+    tokens, machine = sum(map(len, rows)), Machine(int8=base.device.int8, routing=True)
     foreign = not config.flock and unknown_to(base.info.languages, split["languages"])
     plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
     if plan.rank is None:
@@ -247,7 +247,8 @@ def run_mynah(
         lessons = packed(examples, base.tokenizer, base.separator, plan)
         learner = None
     else:
-        add_adapter(base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed)
+        size = {"rank": plan.rank, "alpha": plan.alpha, "members": plan.members}
+        add_adapter(base.model, seed=plan.seed, **size)
         if config.flock:
             copy_adapter(base.model, Path(config.flock) / "adapter")
         learner = fit(base, rows, plan)
@@ -263,6 +264,7 @@ def run_mynah(
         lessons.steps,
         plan,
         learner=learner,
+        turns=lessons.turns,
         validation=lessons.validation,
         on_step=lambda progress: judge(base.model, progress.step),
     )

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mynah.bases import cache_folder
+from mynah.ensemble import routes_of
 from mynah.errors import BotError, StorageError
 from mynah.fast_llama import Body
 from mynah.flat_parameter import flatten, unflatten
@@ -72,7 +73,7 @@ def _machine(base: Base, plan: Plan) -> str:
     parts = (
         platform.node(), platform.machine(), os.cpu_count(), torch.get_num_threads(),
         torch.__version__, base.info.sha256, base.device.name, base.device.dtype, plan.int8,
-        plan.rank, plan.batch_tokens,
+        plan.rank, plan.members, plan.batch_tokens,
     )  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -143,7 +144,8 @@ def _timed_step(
     base: Base, group: Rows, plan: Plan, learner: Learner, optimizer: torch.optim.AdamW
 ) -> float:
     start = time.perf_counter()
-    read(base, learner.body, group, plan.accumulate, learner.columns(0))
+    routes = routes_of(len(group), 0, plan.members)
+    read(base, learner.body, group, plan, learner.columns(0), routes)
     move(optimizer, plan, 0.0)
     return time.perf_counter() - start
 

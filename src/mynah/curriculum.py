@@ -11,6 +11,8 @@ from mynah.dataset import Example, batches, blend, blocks, huggingtweets_stream
 from mynah.errors import TooFewPosts
 from mynah.plan import Plan
 
+ALL = -1  # the turn of a step whose posts go through the mean of all members of an ensemble
+_TOGETHER = 0.1  # of the steps, in which all members of an ensemble see all posts
 _MOST_ASIDE = 100  # posts: as many tell which of two is better, and asking them takes seconds
 
 
@@ -20,6 +22,7 @@ class Curriculum:
 
     rows: list[list[int]]  # token ids, separators included
     steps: list[list[int]]  # indices into rows, one list an optimizer step
+    turns: tuple[int, ...] = ()  # of each step: which member reads what; see `ensemble`
     validation: tuple[int, ...] = ()  # rows that the last steps learn from; see `early_stopping`
 
     @property
@@ -45,7 +48,8 @@ def post_by_post(
 ) -> Curriculum:
     """One post, one example: every epoch blended anew, batches of posts of like length.
 
-    A part of an epoch at the end takes a random part of its batches. Where the plan sets posts
+    Each member of an ensemble reads each post once an epoch, so a batch comes once for each. A part
+    of an epoch at the end takes a random part of its batches. Where the plan sets posts
     aside, these are drawn by its seed, and read once, last of all.
 
     Raises:
@@ -54,15 +58,28 @@ def post_by_post(
     place = {example: at for at, example in enumerate(examples)}
     aside = _set_aside(len(examples), plan)
     others = [example for at, example in enumerate(examples) if at not in aside]
-    steps: list[list[int]] = []
+    made: list[tuple[list[int], int]] = []  # rows of a step, and its turn
     epoch, left = 0, plan.epochs
     while left > 1e-9:
         order = [place[example] for example in _epoch(others, plan, epoch, weights)]
-        made = _batches(rows, order, plan, epoch)
-        steps += made[: max(1, round(len(made) * min(left, 1.0)))]
+        batches = _batches(rows, order, plan, epoch)
+        made += _in_turns(batches[: max(1, round(len(batches) * min(left, 1.0)))], plan, epoch)
         epoch, left = epoch + 1, left - 1
-    steps += _batches(rows, aside, plan, epoch)
-    return _something(Curriculum(rows=rows, steps=steps, validation=tuple(aside)))
+    together = round(_TOGETHER * len(made))
+    made += _in_turns(_batches(rows, aside, plan, epoch), plan, epoch)
+    steps = [step for step, _ in made]
+    turns = (*[ALL] * together, *(turn for _, turn in made[together:]))
+    return _something(Curriculum(rows=rows, steps=steps, turns=turns, validation=tuple(aside)))
+
+
+def _in_turns(batches: list[list[int]], plan: Plan, epoch: int) -> list[tuple[list[int], int]]:
+    """Return batches once for each member of an ensemble, after the first time in other orders."""
+    made: list[tuple[list[int], int]] = []
+    for turn in range(plan.members):
+        rng = random.Random(f"turn {plan.seed} {epoch} {turn}")
+        order = rng.sample(batches, len(batches)) if turn else batches
+        made += [(batch, turn) for batch in order]
+    return made
 
 
 def _batches(

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mynah.fused_linear import FusedLinear, add_gradients, copy_adapters
+from mynah.fused_linear import FusedLinear, add_gradients, copy_adapters, share_out
 from mynah.lora import LoraLinear
 from mynah.rotary import rotary, turn_
 
@@ -79,6 +79,7 @@ class FastLlama:
         self.layers = [_Layer(layer, int8=int8) for layer in body.layers]
         self.layers[0].lowest = True
         self.products = [product for layer in self.layers for product in layer.products]
+        self.routes: Tensor | None = None  # member of the adapter that each post goes through
         if not int8:  # as long as one tensor looks into the weights' file, all of it stays mapped
             norms = [each for layer in self.layers for each in (layer.first, layer.second)]
             for each in (self.embed, self.norm, *norms):
@@ -95,6 +96,7 @@ class FastLlama:
         x = self.embed(ids).flatten(0, 1)
         shape = _Shape(posts, length, self.heads, self.groups, self.head)
         copy_adapters(self.products)
+        share_out(self.products, self.routes, length)
         if any(product.adapters for product in self.products):
             x.requires_grad_(torch.is_grad_enabled())  # else there is nothing to go back from
         tables = _tables(shape, self.theta, x)

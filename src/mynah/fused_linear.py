@@ -59,6 +59,7 @@ class FusedLinear:
         self.gradients: tuple[Tensor, Tensor] | None = None  # of down and up, of the last way back
         self.peaks = first.new_zeros(inputs) if int8 else None
         self.codes: Tensor | None = None  # int8 [out, in]
+        self.share: Tensor | None = None  # of each row in each lane; None: all in all
         self.steps = self.mask = first.new_empty(0)
 
     @property
@@ -89,6 +90,8 @@ class FusedLinear:
         if self.peaks is not None:
             self.peaks = torch.maximum(self.peaks, x.abs().amax(dim=0))
         low = x @ self.down.T
+        if self.share is not None:
+            low.mul_(self.share)
         out = self._times(x)
         return out.addmm_(low, self.up.T), low
 
@@ -111,9 +114,40 @@ class FusedLinear:
     def learn(self, d: Tensor, x: Tensor, low: Tensor) -> Tensor:
         """Keep the gradients of the adapters; return that of x A^T."""
         d_low: Tensor = d @ self.up
+        if self.share is not None:
+            d_low.mul_(self.share)
         if self.rank:
             self.gradients = d_low[:, : self.rank].T @ x, d.T @ low[:, : self.rank]
         return d_low
+
+    def share_of(self, routes: Tensor) -> Tensor:
+        """Return what each post has of each lane [posts, lanes]: all of one member's, or nothing.
+
+        The members' mean counts each of them for a part only; alone it counts for all.
+        """
+        members = self.adapters[0].members
+        ranks = [layer.rank for layer in self.adapters]
+        of = [torch.arange(members).repeat_interleave(rank) for rank in ranks]
+        own = (routes[:, None] == torch.cat(of)).to(self.down.dtype) * members
+        return torch.cat([own, own.new_ones(len(own), len(self.down) - self.rank)], dim=1)
+
+
+def share_out(products: Iterable[FusedLinear], routes: Tensor | None, length: int) -> None:
+    """Let each post go through one member of every adapter, or through the mean of all.
+
+    Args:
+        products: that have adapters, or none.
+        routes: which member each post goes through [posts]; None: all.
+        length: tokens of each post, padding included.
+    """
+    made: dict[tuple[int, int], Tensor] = {}
+    for product in products:
+        product.share = None
+        if routes is not None and product.adapters:
+            key = len(product.adapters), len(product.down)
+            if key not in made:
+                made[key] = product.share_of(routes).repeat_interleave(length, dim=0)
+            product.share = made[key]
 
 
 @torch.inference_mode()

@@ -23,22 +23,37 @@ from mynah.errors import BotError
 _PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
+_BOLDER = 1.4  # times the usual scale, for each of several members: their mean forgives it
 
 
 class LoraLinear(nn.Module):
-    """A frozen linear layer plus its low-rank update; takes nn.Linear and GPT-2's Conv1D."""
+    """A frozen linear layer plus its low-rank update; takes nn.Linear and GPT-2's Conv1D.
 
-    def __init__(self, frozen: Any, rank: int, alpha: float, generator: torch.Generator) -> None:
+    While several members of an ensemble learn, it holds all of theirs, and what it computes is
+    their mean; see `ensemble`.
+    """
+
+    def __init__(
+        self,
+        frozen: Any,
+        rank: int,
+        alpha: float,
+        generator: torch.Generator,
+        members: int = 1,
+    ) -> None:
         super().__init__()
         self.frozen = frozen
         self.transposed = not isinstance(frozen, nn.Linear)  # Conv1D keeps [in, out]
         first, second = frozen.weight.shape
         inputs, outputs = (first, second) if self.transposed else (second, first)
         bound = 1 / math.sqrt(inputs)
-        start = torch.empty(rank, inputs).uniform_(-bound, bound, generator=generator)
+        start = torch.empty(rank * members, inputs).uniform_(-bound, bound, generator=generator)
         self.lora_A = nn.Parameter(start.to(frozen.weight.device))
-        self.lora_B = nn.Parameter(torch.zeros(outputs, rank, device=frozen.weight.device))
-        self.scale = alpha / rank
+        zeros = torch.zeros(outputs, rank * members, device=frozen.weight.device)
+        self.lora_B = nn.Parameter(zeros)
+        self.members, self.rank = members, rank
+        self.whole = alpha / rank  # the scale of the adapter that is saved
+        self.scale = self.whole if members == 1 else self.whole * _BOLDER / members
 
     def forward(self, x: Tensor) -> Tensor:
         """Return W x + scale * B A x; x [..., in] -> [..., out]."""
@@ -53,34 +68,69 @@ class LoraLinear(nn.Module):
         weight: Tensor = self.frozen.weight
         return (weight.float() + (update.T if self.transposed else update)).to(weight.dtype)
 
+    @torch.no_grad()
+    def join(self) -> None:
+        """Replace the members by one adapter of their rank: the nearest to their mean.
+
+        By the largest singular values of the product (Eckart and Young 1936, Psychometrika 1).
+        """
+        if self.members == 1:
+            return
+        out, up = torch.linalg.qr(self.lora_B * (self.scale / self.whole))
+        into, down = torch.linalg.qr(self.lora_A.T)
+        left, sizes, right = torch.linalg.svd(up @ down.T)
+        roots = sizes[: self.rank].sqrt()
+        self.lora_B = nn.Parameter(out @ left[:, : self.rank] * roots)
+        self.lora_A = nn.Parameter(roots[:, None] * (right[: self.rank] @ into.T))
+        self.members, self.scale = 1, self.whole
+
 
 # Parts of a layer's name in Llama and its kin, and in GPT-2.
 _KINDS = {"all": ("",), "attention": ("attn.",), "mlp": ("mlp.",)}
 
 
 def add_adapter(
-    model: Any, *, rank: int, alpha: float, seed: int, modules: str | None = None
+    model: Any,
+    *,
+    rank: int,
+    alpha: float,
+    seed: int,
+    modules: str | None = None,
+    members: int = 1,
 ) -> None:
     """Wrap the linear layers of every block: all, or those of its attention or its mlp.
 
     The output head and embeddings stay as they are.
     """
     kinds = _KINDS[modules or "all"]
-    _wrap(model, rank, alpha, seed, lambda name: any(kind in name for kind in kinds))
+    _wrap(model, rank, alpha, seed, lambda name: any(kind in name for kind in kinds), members)
 
 
-def _wrap(model: Any, rank: int, alpha: float, seed: int, wanted: Callable[[str], bool]) -> None:
+def _wrap(
+    model: Any,
+    rank: int,
+    alpha: float,
+    seed: int,
+    wanted: Callable[[str], bool],
+    members: int = 1,
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     for name, layer in list(_linear_layers(model)):
         if wanted(name):
             parent, _, last = name.rpartition(".")
-            wrapped = LoraLinear(layer, rank, alpha, generator)
+            wrapped = LoraLinear(layer, rank, alpha, generator, members)
             setattr(model.get_submodule(parent), last, wrapped)
 
 
 def adapted(model: Any) -> dict[str, LoraLinear]:
     """Return the adapted layers by their name in the base."""
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLinear)}
+
+
+def join_members(model: Any) -> None:
+    """Make one adapter of those that learned side by side, in place."""
+    for layer in adapted(model).values():
+        layer.join()
 
 
 def merge_adapter(model: Any) -> None:
@@ -169,7 +219,7 @@ def load_adapter(model: Any, folder: Path) -> None:
 def copy_adapter(model: Any, folder: Path) -> None:
     """Give a model's adapter the values of the one in `folder`.
 
-    A blend's has another alpha for its rank; it is reckoned into B.
+    A blend's has another alpha for its rank; it is reckoned into B. All members begin with it.
 
     Raises:
         BotError: it is not whole, of another size, or another base's.
@@ -178,9 +228,11 @@ def copy_adapter(model: Any, folder: Path) -> None:
         tensors = load_file(folder / WEIGHTS)
         rank, alpha = adapter_size(folder)
         for name, layer in adapted(model).items():
-            layer.lora_A.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_A.weight"))
-            layer.lora_B.data.copy_(tensors.pop(f"{_PREFIX}{name}.lora_B.weight"))
-            layer.lora_B.data *= alpha / rank / layer.scale
+            first = tensors.pop(f"{_PREFIX}{name}.lora_A.weight")
+            second = tensors.pop(f"{_PREFIX}{name}.lora_B.weight")
+            layer.lora_A.data.copy_(first.repeat(layer.members, 1))
+            layer.lora_B.data.copy_(second.repeat(1, layer.members))
+            layer.lora_B.data *= alpha / rank / layer.scale / layer.members
         if tensors:
             raise KeyError("layers that the base does not have")
 

@@ -149,6 +149,7 @@ def _teach(
         ready.lessons.steps,
         ready.plan,
         learner=ready.learner,
+        turns=ready.lessons.turns,
         validation=ready.lessons.validation,
         checkpoints=keep,
         replicas=replicas,
@@ -244,7 +245,7 @@ def prepare(
         config = replace(config, rank=rank)
         plan = planned(config, machine=machine)
     size: Any = {"rank": plan.rank, "alpha": plan.alpha, "modules": plan.modules}
-    add_adapter(base.model, seed=plan.seed, **size)
+    add_adapter(base.model, seed=plan.seed, members=plan.members, **size)
     if flock:
         copy_adapter(base.model, flock.adapter)
     authors = [row["handle"] for row in folder.read_run()["accounts"]]
@@ -272,13 +273,16 @@ def _foreign(base: Base, folder: RunFolder) -> bool:
 
 def _machine(base: Base) -> Machine:
     """Return what a plan needs to know of where the base is."""
-    return Machine(device=base.device.name, int8=base.device.int8 and supports(base.model))
+    ours = supports(base.model)
+    routing = ours and base.device.name == "cpu"
+    return Machine(device=base.device.name, int8=base.device.int8 and ours, routing=routing)
 
 
 def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch: Watch) -> None:
     """Say what will happen and what it costs, before it starts."""
     dtype = str(base.device.dtype).removeprefix("torch.")
     kind = f"LoRA of rank {plan.rank}" if plan.rank else "all weights"
+    kind += f", the mean of {plan.members} that learn side by side" if plan.members > 1 else ""
     kind += ", the frozen ones in eight bits" if plan.int8 else ""
     watch.say(
         f"Base {base.info.name} on {base.device.name} in {dtype} ({base.device.reason}); {kind}."

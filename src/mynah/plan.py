@@ -25,6 +25,10 @@ _EFFORT = {
 _SMALL_STEPS = {"epochs": 2.0, "learning_rate": 1.2e-3}
 _SMALLER = 3 / 8  # than the usual step
 _FITS = 40_000  # tokens
+# What is read twice at most is learned by two adapters side by side, up to this many tokens: see
+# `ensemble`. A larger archive is better read by one.
+_MEMBERS = 2
+_SIDE_BY_SIDE = 50_000
 _WARMUP = 0.1
 _SPEED = 400.0  # tokens a second of a laptop, where nobody has measured this machine's
 _BATCH_TOKENS = {"cpu": 256, "mps": 1_024, "cuda": 2_048}
@@ -44,6 +48,7 @@ class Machine:
     device: str = "cpu"  # cpu, cuda or mps
     int8: bool = False  # frozen matrices are best multiplied in eight bits
     tokens_per_second: float | None = None  # as calibrated; None: not yet
+    routing: bool = False  # posts of one step can go through adapters of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,7 @@ class Plan:
     accumulate: int  # pieces a batch is computed in
     rank: int | None  # None: all weights are trained
     alpha: float
+    members: int  # adapters that learn side by side, to become one of this rank
     modules: str  # which linear layers have an adapter
     clip: float | None  # largest norm of the gradient
     beta2: float  # how slowly Adam forgets the size of gradients
@@ -88,7 +94,8 @@ def make_plan(
     """
     original = config.recipe == "huggingtweets"
     machine = machine or Machine()
-    derived = dict(_ORIGINAL) if original else _derive(config, tokens, machine)
+    members = 1 if original else _members(config, tokens, machine)
+    derived = dict(_ORIGINAL) if original else _derive(config, tokens, machine, members)
     for name in derived:
         if (chosen := getattr(config, name)) is not None:
             derived[name] = chosen
@@ -105,6 +112,7 @@ def make_plan(
         accumulate=config.accumulate,
         rank=rank,
         alpha=float(2 * rank) if rank else 0.0,
+        members=members,
         modules=config.modules,
         clip=None if original else 1.0,
         beta2=0.999 if original else 0.98,
@@ -116,19 +124,28 @@ def make_plan(
     )
 
 
-def _derive(config: TrainingConfig, tokens: int, machine: Machine) -> dict[str, float]:
+def _members(config: TrainingConfig, tokens: int, machine: Machine) -> int:
+    """Return how many adapters learn side by side; whoever types how to read gets one."""
+    typed = config.effort == "quick" or config.epochs or config.batch_tokens
+    fits = _SMALL_ARCHIVE <= tokens <= _SIDE_BY_SIDE
+    return _MEMBERS if machine.routing and fits and not typed else 1
+
+
+def _derive(
+    config: TrainingConfig, tokens: int, machine: Machine, members: int
+) -> dict[str, float]:
     batch, dial = _BATCH_TOKENS[machine.device], _EFFORT[config.effort]
     tokens = max(tokens, 1)
     if tokens < _SMALL_ARCHIVE:
         dial, batch = dial | _SMALL_STEPS, _SMALLEST_STEP
     elif config.effort != "quick" and not config.batch_tokens and tokens <= _FITS:
         dial, batch = dial | _SMALL_STEPS, round(batch * _SMALLER)
-    most = max(dial["seconds"] * (machine.tokens_per_second or _SPEED), dial["tokens"])
+    most = dial["seconds"] * (machine.tokens_per_second or _SPEED) / members
     return {
-        "epochs": min(dial["epochs"], most / tokens),
+        "epochs": min(dial["epochs"], max(most, dial["tokens"]) / tokens),
         "learning_rate": dial["learning_rate"],
         "warmup": _WARMUP,
-        "batch_tokens": batch,
+        "batch_tokens": batch * members,
     }
 
 

@@ -15,13 +15,16 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
+from mynah.curriculum import ALL
 from mynah.early_stopping import EarlyStopping
+from mynah.ensemble import routed, routes_of
 from mynah.errors import BotError, SettingsError, TrainingStopped
 from mynah.fast_llama import Body
 from mynah.flat_parameter import flatten, gradient_of, unflatten
 from mynah.learner import Learner, Rows, fit, piece_loss
+from mynah.lora import join_members
 from mynah.loss import IGNORE, pad
 from mynah.model import Base
 from mynah.plan import Plan
@@ -80,6 +83,7 @@ def train(
     plan: Plan,
     *,
     learner: Learner | None = None,
+    turns: Sequence[int] = (),
     validation: Sequence[int] = (),
     checkpoints: Checkpoints | None = None,
     replicas: Replicas = ALONE,
@@ -93,8 +97,8 @@ def train(
         steps: which rows each step learns from, for all epochs, in order; `validation` last.
         plan: learning rate and the rest.
         learner: what `fit` returned for these rows, if it was called already.
-        validation: rows by which training stops early, to learn from them last; see
-            `early_stopping`.
+        turns: of each step, which tells what posts go to which member of an ensemble.
+        validation: rows by which training stops early, and learns from last: `early_stopping`.
         checkpoints: where to save; None keeps nothing. Of several processes the first one saves.
         replicas: the processes that learn together, all called with the same arguments.
         on_step: called after each step.
@@ -116,7 +120,8 @@ def train(
             group = [rows[at] for at in steps[step]]
             rate = stopping.rate(course, plan)
             columns = learner.columns(hash((plan.seed, step)))
-            nats, tokens = read(base, learner.body, group, plan.accumulate, columns, replicas)
+            routes = routes_of(len(group), turns[step] if turns else ALL, plan.members)
+            nats, tokens = read(base, learner.body, group, plan, columns, routes, replicas)
             nats, stop = replicas.add(gradient_of(weights), nats, bool(stopped))
             move(optimizer, plan, rate)
             watch.count(nats / tokens, tokens, len(group))
@@ -128,6 +133,7 @@ def train(
             if stop:
                 raise _stop_error(checkpoints)
     unflatten(held)
+    join_members(base.model)
     base.model.eval()
     return course
 
@@ -147,11 +153,21 @@ def read(
     base: Base,
     body: Body,
     group: Rows,
-    pieces: int,
+    plan: Plan,
     columns: Columns | None,
+    routes: Tensor | None = None,
     replicas: Replicas = ALONE,
 ) -> tuple[float, int]:
     """Find the gradients of this process's share of a group of rows.
+
+    Args:
+        base: the model.
+        body: what computes its hidden states.
+        group: token ids of each row.
+        plan: for the pieces in which they are read.
+        columns: what the softmax runs over; None: all.
+        routes: which member of the adapter each row goes through; None: there is one.
+        replicas: the processes that learn together.
 
     Returns:
         Nats of the share, and tokens of the whole group, over which the loss is a mean.
@@ -159,11 +175,13 @@ def read(
     ids, targets = pad(group, base.separator)
     tokens = int((targets != IGNORE).sum())
     nats = 0.0
-    for piece in replicas.share(torch.arange(len(ids))).chunk(pieces):
-        if len(piece):
+    for piece in replicas.share(torch.arange(len(ids))).chunk(plan.accumulate):
+        if not len(piece):
+            continue
+        with routed(body, None if routes is None else routes[piece]):
             loss = piece_loss(base, body, ids[piece], targets[piece], columns)
             (loss / tokens).backward()  # type: ignore[no-untyped-call]
-            nats += loss.item()
+        nats += loss.item()
     return nats, tokens
 
 

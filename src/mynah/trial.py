@@ -105,6 +105,7 @@ def try_settings(base: Base, material: Material, settings: TrainingConfig, heard
                 steps,
                 ready.plan,
                 learner=ready.learner,
+                turns=ready.lessons.turns,
                 on_step=judge.look,
             )
             copied = _copied(base, material)
