@@ -79,6 +79,7 @@ def test_the_recipe_of_2020_to_the_letter() -> None:
         "batch_tokens": 1_024,
         "accumulate": 1,
         "rank": None,
+        "members": 1,
         "alpha": 0.0,
         "modules": "all",
         "clip": None,
