@@ -108,8 +108,7 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     rows = encode(base.tokenizer, chosen, base.separator, DatasetConfig().max_post_tokens)
     tokens, machine = sum(map(len, rows)), Machine(int8=base.device.int8, routing=True)
     plan = make_plan(config, tokens=tokens, machine=machine)
-    size = {"rank": plan.rank, "alpha": plan.alpha, "members": plan.members}
-    add_adapter(base.model, seed=plan.seed, **size)
+    add_adapter(base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed, members=plan.members)
     learner = fit(base, rows, plan)
     machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
     plan = make_plan(config, tokens=tokens, machine=machine)

@@ -247,8 +247,9 @@ def run_mynah(
         lessons = packed(examples, base.tokenizer, base.separator, plan)
         learner = None
     else:
-        size = {"rank": plan.rank, "alpha": plan.alpha, "members": plan.members}
-        add_adapter(base.model, seed=plan.seed, **size)
+        add_adapter(
+            base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed, members=plan.members
+        )
         if config.flock:
             copy_adapter(base.model, Path(config.flock) / "adapter")
         learner = fit(base, rows, plan)

@@ -35,10 +35,10 @@ def plan_of(members: int = 2, **settings: float) -> Plan:
     return replace(plan, members=members, rank=RANK, alpha=2.0 * RANK, **settings)
 
 
-def model_of(members: int, scale: float = 2.0) -> nn.Module:
+def model_of(members: int) -> nn.Module:
     """Return a model whose adapters have learned something."""
     model = tiny.llama(initializer_range=0.3).requires_grad_(False)
-    add_adapter(model, rank=RANK, alpha=scale * RANK, seed=0, members=members)
+    add_adapter(model, rank=RANK, alpha=2.0 * RANK, seed=0, members=members)
     generator = torch.Generator().manual_seed(5)
     for layer in adapted(model).values():
         layer.lora_B.data.normal_(generator=generator).mul_(0.1)
@@ -139,6 +139,21 @@ def test_members_end_as_the_nearest_adapter_of_the_rank() -> None:
     kept = [layer.lora_A.clone() for layer in adapted(both).values()]
     join_members(both)  # nothing is left to join
     assert all(map(torch.equal, kept, (layer.lora_A for layer in adapted(both).values())))
+
+
+def test_members_of_a_rank_beyond_a_layers_width_end_as_one_of_that_rank() -> None:
+    model = tiny.llama(initializer_range=0.3).requires_grad_(False)
+    add_adapter(model, rank=40, alpha=80, seed=0, members=2)  # its keys are 16 wide
+    layers = adapted(model).values()
+    for layer in layers:
+        nn.init.normal_(layer.lora_B)
+    means = [layer.scale * layer.lora_B @ layer.lora_A for layer in layers]
+    join_members(model)
+    for layer, mean in zip(layers, means, strict=True):
+        assert (len(layer.lora_A), layer.lora_B.shape[1]) == (40, 40)
+        torch.testing.assert_close(
+            layer.scale * layer.lora_B @ layer.lora_A, mean, rtol=1e-3, atol=1e-3
+        )
 
 
 def test_all_members_begin_with_a_flocks_adapter(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def post_by_post(
     """One post, one example: every epoch blended anew, batches of posts of like length.
 
     Each member of an ensemble reads each post once an epoch, so a batch comes once for each. A part
-    of an epoch at the end takes a random part of its batches. Where the plan sets posts
-    aside, these are drawn by its seed, and read once, last of all.
+    of an epoch at the end takes a random part of its batches. Where the plan sets posts aside,
+    these are drawn by its seed, and read once, last of all.
 
     Raises:
         TooFewPosts: there is nothing to learn from.
@@ -62,8 +62,8 @@ def post_by_post(
     epoch, left = 0, plan.epochs
     while left > 1e-9:
         order = [place[example] for example in _epoch(others, plan, epoch, weights)]
-        batches = _batches(rows, order, plan, epoch)
-        made += _in_turns(batches[: max(1, round(len(batches) * min(left, 1.0)))], plan, epoch)
+        whole = _batches(rows, order, plan, epoch)
+        made += _in_turns(whole[: max(1, round(len(whole) * min(left, 1.0)))], plan, epoch)
         epoch, left = epoch + 1, left - 1
     together = round(_TOGETHER * len(made))
     made += _in_turns(_batches(rows, aside, plan, epoch), plan, epoch)
@@ -72,14 +72,13 @@ def post_by_post(
     return _something(Curriculum(rows=rows, steps=steps, turns=turns, validation=tuple(aside)))
 
 
-def _in_turns(batches: list[list[int]], plan: Plan, epoch: int) -> list[tuple[list[int], int]]:
+def _in_turns(made: list[list[int]], plan: Plan, epoch: int) -> list[tuple[list[int], int]]:
     """Return batches once for each member of an ensemble, after the first time in other orders."""
-    made: list[tuple[list[int], int]] = []
+    turns: list[tuple[list[int], int]] = []
     for turn in range(plan.members):
         rng = random.Random(f"turn {plan.seed} {epoch} {turn}")
-        order = rng.sample(batches, len(batches)) if turn else batches
-        made += [(batch, turn) for batch in order]
-    return made
+        turns += [(batch, turn) for batch in (rng.sample(made, len(made)) if turn else made)]
+    return turns
 
 
 def _batches(

@@ -8,8 +8,8 @@ one member of the adapter (Wang et al. 2022, "AdaMix", arXiv:2205.12410, draw it
 and once all members have had a post, it has been read by each. They begin together, in steps of
 which all see all: members that part from the first step on may end in different valleys, and what
 lies between is worse than either (Frankle et al. 2020, "Linear Mode Connectivity and the Lottery
-Ticket Hypothesis", arXiv:1912.05671). What judges sees their mean
-throughout; `lora.join_members` makes one adapter of it in the end.
+Ticket Hypothesis", arXiv:1912.05671). What judges sees their mean throughout; `lora.join_members`
+makes one adapter of it in the end.
 """
 
 from __future__ import annotations

@@ -78,10 +78,13 @@ class LoraLinear(nn.Module):
             return
         out, up = torch.linalg.qr(self.lora_B * (self.scale / self.whole))
         into, down = torch.linalg.qr(self.lora_A.T)
-        left, sizes, right = torch.linalg.svd(up @ down.T)
+        left, sizes, right = torch.linalg.svd(up @ down.T, full_matrices=False)
         roots = sizes[: self.rank].sqrt()
-        self.lora_B = nn.Parameter(out @ left[:, : self.rank] * roots)
-        self.lora_A = nn.Parameter(roots[:, None] * (right[: self.rank] @ into.T))
+        first = roots[:, None] * (right[: self.rank] @ into.T)
+        second = out @ left[:, : self.rank] * roots
+        lacking = self.rank - len(roots)  # of a rank that is more than the layer's width
+        self.lora_A = nn.Parameter(nn.functional.pad(first, (0, 0, 0, lacking)))
+        self.lora_B = nn.Parameter(nn.functional.pad(second, (0, lacking)))
         self.members, self.scale = 1, self.whole
 
 

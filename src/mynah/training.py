@@ -166,7 +166,7 @@ def read(
         group: token ids of each row.
         plan: for the pieces in which they are read.
         columns: what the softmax runs over; None: all.
-        routes: which member of the adapter each row goes through; None: there is one.
+        routes: which member of the adapter each row goes through; None: all through all.
         replicas: the processes that learn together.
 
     Returns:
