@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from mynah.fused_linear import FusedLinear, add_gradients, copy_adapters
+from mynah.adapter_stack import AdapterStack
+from mynah.fused_linear import FusedLinear
 from mynah.lora import LoraLinear
 
 INPUTS, OUTPUTS = 48, (24, 8)
@@ -48,13 +49,14 @@ def fused(
 ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
     """Return the same of the fused product."""
     product = FusedLinear(list(parts), int8=int8)
+    stack = AdapterStack([product])
     with torch.no_grad():
-        copy_adapters([product])
+        stack.copy()
         product.forward(x)
         product.calibrate()
         out, low = product.forward(x)
         d_x = product.backward(d, x, low)
-        add_gradients([product])
+        stack.add_gradients()
     grads = [each.grad for layer in parts for each in (layer.lora_A, layer.lora_B)]
     return out, d_x, [each for each in grads if each is not None]
 
@@ -107,12 +109,13 @@ def test_gradients_add_up_over_pieces_of_a_batch() -> None:
     _, _, whole = fused(layers(), x, d, int8=False)
     parts = layers()
     product = FusedLinear(list(parts), int8=False)
+    stack = AdapterStack([product])
     with torch.no_grad():
-        copy_adapters([product])
+        stack.copy()
         for piece in (slice(0, 15), slice(15, 40)):
             _, low = product.forward(x[piece])
             product.learn(d[piece], x[piece], low)
-            add_gradients([product])
+            stack.add_gradients()
     found = [each.grad for layer in parts for each in (layer.lora_A, layer.lora_B)]
     for mine, theirs in zip(found, whole, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-2)

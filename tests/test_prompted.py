@@ -60,7 +60,11 @@ def test_the_newest_posts_that_fit_are_shown(engine: TorchEngine) -> None:
 def test_a_long_beginning_is_kept_once_and_read_the_same(
     spoken: RunFolder, tiny_base: Path
 ) -> None:
-    """Rows that share it are told apart, and a row that left does not take it along."""
+    """Rows that share it are told apart, and a row that left does not take it along.
+
+    llama.cpp keeps what it has read in sixteen bits, and how it multiplies them is the processor's
+    matter: its logits are up to 0.011 away. Those of two rows are 0.8 apart at least.
+    """
     reference = TorchEngine(tiny.fp32(tiny_base))
     llama = open_base(spoken, "llama", reference.bot)
     assert isinstance(llama, LlamaEngine)
@@ -73,14 +77,15 @@ def test_a_long_beginning_is_kept_once_and_read_the_same(
         mine = rows.read(dict(zip(ours, tokens, strict=True)))
         reads = plain.read(dict(zip(theirs, tokens, strict=True)))
         for row, other in zip(ours, theirs, strict=True):
-            assert np.abs(mine[row] - reads[other]).max() < 1e-2
+            assert np.abs(mine[row] - reads[other]).max() < 0.03
+            assert all(np.abs(mine[row] - reads[at]).max() > 0.5 for at in theirs if at != other)
     rows.read({ours[0]: 3})
     again = rows.join()
     assert again in ours[1:]
     fresh = rows.read({ours[0]: 4, again: 7})[again]
     fork = reference.begin(start, 1, 250)
     alone = fork.read({fork.join(): 7})
-    assert np.abs(fresh - next(iter(alone.values()))).max() < 1e-2
+    assert np.abs(fresh - next(iter(alone.values()))).max() < 0.03
 
 
 @needs_llama

@@ -118,7 +118,10 @@ def test_the_curve_is_the_committed_one() -> None:
     assert found.keys() == committed.keys()
     for name, losses in committed.items():
         assert min(losses) < 0.95 * losses[0]
-        assert found[name] == pytest.approx(losses, abs=2e-3), name
+        # A sum in another order may round a number to the next of 126 steps: between the
+        # instruction sets of one processor such curves are up to 0.03 apart, others 0.00001.
+        apart = 0.05 if "eight bits" in name else 2e-3
+        assert found[name] == pytest.approx(losses, abs=apart), name
 
 
 def test_equal_settings_give_equal_curves_and_weights(tiny_gpt2: Path) -> None:

@@ -11,8 +11,8 @@ _LIBRARIES = {
     # bot long spinning costs most of the speed, alone no spinning at all costs a third (LOG.md).
     "GOMP_SPINCOUNT": "5000",
     # Kernels that are kept for each shape of a matrix: all of them would be half a gigabyte.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
-    "LRU_CACHE_CAPACITY": "64",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "96",
+    "LRU_CACHE_CAPACITY": "96",
 }
 
 

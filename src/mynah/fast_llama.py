@@ -5,8 +5,7 @@ it. For a Llama with a frozen base the forward and backward pass are written out
 arithmetic as transformers' LlamaModel (a test compares both), in fewer and larger steps.
 
 - query, key and value are one matrix product, gate and up another, and so are their adapters;
-- attention multiplies small matrices outright: for posts of 30 tokens a tiled kernel's own
-  bookkeeping costs more than the scores, and its backward pass ten times more;
+- attention multiplies small matrices outright (`short_attention`);
 - what the backward pass needs is kept, what is quick to work out again is not;
 - both passes run in inference mode: a step is thousands of small operations, and each of them would
   pay for what autograd notes of it, though nobody asks.
@@ -14,20 +13,20 @@ arithmetic as transformers' LlamaModel (a test compares both), in fewer and larg
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mynah.fused_linear import FusedLinear, add_gradients, copy_adapters, share_out
+from mynah.adapter_stack import AdapterStack
+from mynah.fused_linear import FusedLinear, share_out
 from mynah.lora import LoraLinear
-from mynah.rotary import rotary, turn_
+from mynah.short_attention import Shape, Tables, attend, attend_back, tables_of
 
-Body = Callable[
-    [Tensor], Tensor
-]  # token ids [posts, tokens] -> hidden states [posts, tokens, width]
+# Token ids [posts, tokens] -> hidden states [posts, tokens, width]
+Body = Callable[[Tensor], Tensor]
+_ROWS = 16  # tokens of a step come in whole numbers of these
 
 
 def body_of(model: Any, *, int8: bool) -> Body:
@@ -56,6 +55,7 @@ def supports(model: Any) -> bool:
         and not config.mlp_bias
         and not model.model.embed_tokens.weight.requires_grad
         and all(_plain(layer) for layer in model.model.layers)
+        and len({_adapters(layer) for layer in model.model.layers}) == 1
         and config.rope_parameters.get("rope_type", "default") == "default"
     )
 
@@ -65,6 +65,12 @@ def _plain(layer: Any) -> bool:
     parts = [*layer.self_attn.children(), *layer.mlp.children()]
     known = {nn.Linear, LoraLinear, type(layer.mlp.act_fn)}
     return all(type(part) in known for part in parts)
+
+
+def _adapters(layer: Any) -> tuple[int, ...]:
+    """Return the ranks of a block's adapters, 0 where there is none."""
+    parts = [*layer.self_attn.children(), *layer.mlp.children()]
+    return tuple(part.rank * part.members if isinstance(part, LoraLinear) else 0 for part in parts)
 
 
 class FastLlama:
@@ -79,6 +85,8 @@ class FastLlama:
         self.layers = [_Layer(layer, int8=int8) for layer in body.layers]
         self.layers[0].lowest = True
         self.products = [product for layer in self.layers for product in layer.products]
+        kinds = zip(*(layer.products for layer in self.layers), strict=True)
+        self.stacks = [AdapterStack(kind) for kind in kinds if kind[0].adapters]
         self.routes: Tensor | None = None  # member of the adapter that each post goes through
         if not int8:  # as long as one tensor looks into the weights' file, all of it stays mapped
             norms = [each for layer in self.layers for each in (layer.first, layer.second)]
@@ -93,57 +101,27 @@ class FastLlama:
     def __call__(self, ids: Tensor) -> Tensor:
         """Return the last hidden states; ids [posts, tokens], padded on the right."""
         posts, length = ids.shape
-        x = self.embed(ids).flatten(0, 1)
-        shape = _Shape(posts, length, self.heads, self.groups, self.head)
-        copy_adapters(self.products)
-        share_out(self.products, self.routes, length)
-        if any(product.adapters for product in self.products):
+        x = whole_rows(self.embed(ids).flatten(0, 1))
+        shape = Shape(posts, length, self.heads, self.groups, self.head)
+        for stack in self.stacks:
+            stack.copy()
+        share_out(self.products, self.routes, length, len(x))
+        if self.stacks:
             x.requires_grad_(torch.is_grad_enabled())  # else there is nothing to go back from
-        tables = _tables(shape, self.theta, x)
-        x = _Blocks.apply(x, self.layers, shape, tables)  # type: ignore[no-untyped-call]
-        normed: Tensor = self.norm(x)
+        tables = tables_of(shape, self.theta, x.device)
+        x = _Blocks.apply(x, self.layers, self.stacks, shape, tables)  # type: ignore[no-untyped-call]
+        normed: Tensor = self.norm(x[: posts * length])
         return normed.view(posts, length, -1)
 
 
-class _Shape(NamedTuple):
-    """What attention has to know of its rows."""
+def whole_rows(x: Tensor) -> Tensor:
+    """Return x [rows, width] with rows of zeros after it, up to a whole number of `_ROWS`.
 
-    posts: int
-    length: int  # tokens of each, padding included
-    heads: int  # of queries
-    groups: int  # heads of keys, each for as many of queries
-    head: int  # width of one
-
-    @property
-    def turned(self) -> int:
-        """Return how many heads are rotated: queries and keys."""
-        return self.heads + self.groups
-
-    @property
-    def several(self) -> int:
-        """Return how many heads of queries look at the same keys."""
-        return self.heads // self.groups
-
-
-class _Tables(NamedTuple):
-    """What depends on where a token stands alone."""
-
-    cosine: Tensor  # [tokens, heads turned, head / 2]; those of queries by 1 / sqrt(head)
-    sine: Tensor  # likewise
-    minus_sine: Tensor  # the inverse of a rotation turns by minus the angle
-    mask: Tensor  # causal, [1, heads a group x tokens, tokens]
-
-
-@torch.inference_mode()
-def _tables(shape: _Shape, theta: float, x: Tensor) -> _Tables:
-    """Return the tables for posts of a length, in the precision of x."""
-    length = shape.length
-    cosine, sine = rotary(length, shape.head, theta, x.device)
-    scale = torch.ones(shape.turned, 1, device=x.device)
-    scale[: shape.heads] = 1 / math.sqrt(shape.head)
-    mask = torch.full((length, length), -math.inf, dtype=x.dtype, device=x.device).triu(1)
-    cosine, sine = (cosine * scale).to(x.dtype), (sine * scale).to(x.dtype)
-    return _Tables(cosine, sine, -sine, mask.repeat(shape.several, 1)[None])
+    A processor's library writes a kernel for each shape that it meets, which takes it longer than
+    to use it; batches of nearly equal size shall have the same.
+    """
+    missing = -len(x) % _ROWS
+    return nn.functional.pad(x, (0, 0, 0, missing)) if missing else x
 
 
 class _Layer:
@@ -193,9 +171,14 @@ class _Blocks(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, layers: list[_Layer], shape: _Shape, tables: _Tables
+        ctx: Any,
+        x: Tensor,
+        layers: list[_Layer],
+        stacks: list[AdapterStack],
+        shape: Shape,
+        tables: Tables,
     ) -> Tensor:
-        ctx.fixed = (layers, shape, tables)
+        ctx.fixed = (layers, stacks, shape, tables)
         ctx.kept = []
         out = torch.empty_like(x)  # what leaves is an ordinary tensor
         with torch.inference_mode():
@@ -207,24 +190,22 @@ class _Blocks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d: Tensor) -> Any:
-        layers, shape, tables = ctx.fixed
+        layers, stacks, shape, tables = ctx.fixed
         with torch.inference_mode():
             for layer in reversed(layers):
                 d = _backward(d, layer, ctx.kept.pop(), shape, tables)
-        add_gradients([product for layer in layers for product in layer.products])
-        return None, None, None, None
+        for stack in stacks:
+            stack.add_gradients()
+        return None, None, None, None, None
 
 
 def _forward(
-    x: Tensor, layer: _Layer, shape: _Shape, tables: _Tables
-) -> tuple[Tensor, tuple[Tensor, ...]]:
+    x: Tensor, layer: _Layer, shape: Shape, tables: Tables
+) -> tuple[Tensor, tuple[Any, ...]]:
     """Return a layer's output, and what its way back needs."""
     normed, spread = layer.first.forward(x)
     qkv, low_in = layer.into.forward(normed)
-    q, k, v = _split_heads(qkv, shape, tables)
-    scores = torch.baddbmm(tables.mask, q, k.mT)
-    chance = torch.softmax(scores, dim=-1, dtype=torch.float32).to(x.dtype)
-    mixed = _join_heads(chance @ v, shape)
+    mixed, seen = attend(qkv, shape, tables)
     attended, low_out = layer.out.forward(mixed)
     middle = attended.add_(x)
     renormed, respread = layer.second.forward(middle)
@@ -234,23 +215,23 @@ def _forward(
     inner = opened * up
     out, low_down = layer.down.forward(inner)
     return out.add_(middle), (
-        x, spread, normed, q, k, v, chance, mixed, middle, respread, renormed,
+        x, spread, normed, seen, mixed, middle, respread, renormed,
         gated, opened, inner, low_in, low_out, low_up, low_down,
     )  # fmt: skip
 
 
 def _backward(
-    d_out: Tensor, layer: _Layer, kept: tuple[Tensor, ...], shape: _Shape, tables: _Tables
+    d_out: Tensor, layer: _Layer, kept: tuple[Any, ...], shape: Shape, tables: Tables
 ) -> Tensor:
     """Return the gradient of a layer's input; of the lowest, whatever: nobody needs it."""
-    x, spread, normed, q, k, v, chance, mixed, middle = kept[:9]
-    respread, renormed, gated, opened, inner, low_in, low_out, low_up, low_down = kept[9:]
+    x, spread, normed, seen, mixed, middle, respread, renormed = kept[:8]
+    gated, opened, inner, low_in, low_out, low_up, low_down = kept[8:]
     d_inner = layer.down.backward(d_out, inner, low_down)
     d_gated = _gate_back(d_inner, gated, opened)
     d_renormed = layer.up.backward(d_gated, renormed, low_up)
     d_middle = layer.second.backward(d_renormed, middle, renormed, respread).add_(d_out)
     d_mixed = layer.out.backward(d_middle, mixed, low_out)
-    d_qkv = _attention_back(_part_heads(d_mixed, shape), q, k, v, chance, shape, tables)
+    d_qkv = attend_back(d_mixed, seen, shape, tables)
     if layer.lowest:
         layer.into.learn(d_qkv, normed, low_in)
         return d_middle
@@ -259,65 +240,10 @@ def _backward(
 
 
 def _gate_back(d: Tensor, gated: Tensor, opened: Tensor) -> Tensor:
-    """Return the gradient of [gate, up] from that of silu(gate) * up."""
+    """Return the gradient of [gate, up] from that of silu(gate) * up, which is lost."""
     gate, up = gated.chunk(2, dim=-1)
     both = torch.empty_like(gated)
     d_gate, d_up = both.chunk(2, dim=-1)
     torch.mul(opened, d, out=d_up)
-    torch.ops.aten.silu_backward.grad_input(d * up, gate, grad_input=d_gate)
+    torch.ops.aten.silu_backward.grad_input(d.mul_(up), gate, grad_input=d_gate)
     return both
-
-
-def _split_heads(qkv: Tensor, shape: _Shape, tables: _Tables) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rotated and scaled q [posts x groups, heads a group x tokens, head], k, v likewise.
-
-    `qkv` is rotated in place.
-    """
-    posts, length, heads, groups, head = shape
-    parts = qkv.view(posts, length, heads + 2 * groups, head)
-    turn_(parts[:, :, : shape.turned], tables.cosine, tables.sine)
-    q, k, v = torch.split(parts, [heads, groups, groups], dim=2)
-    q = q.view(posts, length, groups, shape.several, head).permute(0, 2, 3, 1, 4)
-    narrow = (posts * groups, length, head)
-    return (
-        q.reshape(posts * groups, shape.several * length, head),
-        k.transpose(1, 2).reshape(narrow),
-        v.transpose(1, 2).reshape(narrow),
-    )
-
-
-def _join_heads(mixed: Tensor, shape: _Shape) -> Tensor:
-    """Return [posts x tokens, width] from [posts x groups, heads a group x tokens, head]."""
-    posts, length, heads, groups, head = shape
-    parts = mixed.view(posts, groups, shape.several, length, head)
-    return parts.permute(0, 3, 1, 2, 4).reshape(posts * length, heads * head)
-
-
-def _part_heads(d: Tensor, shape: _Shape) -> Tensor:
-    """Undo `_join_heads`."""
-    posts, length, _, groups, head = shape
-    parts = d.view(posts, length, groups, shape.several, head).permute(0, 2, 3, 1, 4)
-    return parts.reshape(posts * groups, shape.several * length, head)
-
-
-def _attention_back(
-    d: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    chance: Tensor,
-    shape: _Shape,
-    tables: _Tables,
-) -> Tensor:
-    """Return the gradient of [q, k, v] as the matrix product gave them."""
-    posts, length, heads, groups, head = shape
-    full = chance.float()
-    d_scores = torch._softmax_backward_data((d @ v.mT).float(), full, -1, full.dtype).to(d.dtype)
-    out = d.new_empty(posts, length, heads + 2 * groups, head)
-    d_q, d_k, d_v = torch.split(out, [heads, groups, groups], dim=2)
-    parts = (d_scores @ k).view(posts, groups, shape.several, length, head)
-    d_q.view(posts, length, groups, shape.several, head).copy_(parts.permute(0, 3, 1, 2, 4))
-    d_k.copy_((d_scores.mT @ q).view(posts, groups, length, head).transpose(1, 2))
-    d_v.copy_((chance.mT @ d).view(posts, groups, length, head).transpose(1, 2))
-    turn_(out[:, :, : shape.turned], tables.cosine, tables.minus_sine)
-    return out.view(posts * length, -1)

@@ -3,8 +3,8 @@
 Three things make a step of training faster than layer by layer:
 
 - layers with the same input are one matrix, and their adapters one pair of thin ones;
-- gradients of adapters are added to `.grad` at the end of the way back, all at once: hundreds of
-  small tensors are spared the graph;
+- adapters of all layers are copied, and their gradients added to `.grad`, at once
+  (`adapter_stack`): hundreds of small tensors are spared the graph;
 - with `int8`, the frozen matrix is multiplied in eight bits, forward and backward, which processors
   with VNNI do at twice the speed of bf16.
 
@@ -54,9 +54,8 @@ class FusedLinear:
         exact = min(_EXACT, inputs) if int8 else 0
         self.down = first.new_zeros(self.rank + exact, inputs)
         self.up = first.new_zeros(sum(sizes), self.rank + exact)
-        self.downs = [self.down[lane] for lane in lanes]  # views, one an adapter
-        self.ups = [self.up[block] for block in self.blocks]
-        self.gradients: tuple[Tensor, Tensor] | None = None  # of down and up, of the last way back
+        # Where those of down and up go: `AdapterStack` has a place for all layers'.
+        self.gradients: tuple[Tensor, Tensor] | None = None
         self.peaks = first.new_zeros(inputs) if int8 else None
         self.codes: Tensor | None = None  # int8 [out, in]
         self.share: Tensor | None = None  # of each row in each lane; None: all in all
@@ -102,7 +101,7 @@ class FusedLinear:
         return torch.div(torch._int_mm(codes, self.codes.T), many).mul_(self.steps)
 
     def backward(self, d: Tensor, x: Tensor, low: Tensor) -> Tensor:
-        """Return the gradient of x; keep those of the adapters for `add_gradients`."""
+        """Return the gradient of x; leave those of the adapters in `gradients`."""
         d_low = self.learn(d, x, low)
         if self.codes is None:
             d_x = d @ self.weight
@@ -112,12 +111,14 @@ class FusedLinear:
         return d_x.addmm_(d_low, self.down)
 
     def learn(self, d: Tensor, x: Tensor, low: Tensor) -> Tensor:
-        """Keep the gradients of the adapters; return that of x A^T."""
+        """Leave the gradients of the adapters; return that of x A^T."""
         d_low: Tensor = d @ self.up
         if self.share is not None:
             d_low.mul_(self.share)
-        if self.rank:
-            self.gradients = d_low[:, : self.rank].T @ x, d.T @ low[:, : self.rank]
+        if self.gradients is not None:
+            down, up = self.gradients
+            torch.mm(d_low[:, : self.rank].T, x, out=down)
+            torch.mm(d.T, low[:, : self.rank], out=up)
         return d_low
 
     def share_of(self, routes: Tensor) -> Tensor:
@@ -132,13 +133,16 @@ class FusedLinear:
         return torch.cat([own, own.new_ones(len(own), len(self.down) - self.rank)], dim=1)
 
 
-def share_out(products: Iterable[FusedLinear], routes: Tensor | None, length: int) -> None:
+def share_out(
+    products: Iterable[FusedLinear], routes: Tensor | None, length: int, rows: int
+) -> None:
     """Let each post go through one member of every adapter, or through the mean of all.
 
     Args:
         products: that have adapters, or none.
         routes: which member each post goes through [posts]; None: all.
         length: tokens of each post, padding included.
+        rows: tokens of all of them, and what stands behind.
     """
     made: dict[tuple[int, int], Tensor] = {}
     for product in products:
@@ -146,58 +150,9 @@ def share_out(products: Iterable[FusedLinear], routes: Tensor | None, length: in
         if routes is not None and product.adapters:
             key = len(product.adapters), len(product.down)
             if key not in made:
-                made[key] = product.share_of(routes).repeat_interleave(length, dim=0)
+                share = product.share_of(routes).repeat_interleave(length, dim=0)
+                made[key] = nn.functional.pad(share, (0, 0, 0, rows - len(share)))
             product.share = made[key]
-
-
-@torch.inference_mode()
-def copy_adapters(products: Iterable[FusedLinear]) -> None:
-    """Take over the adapters' values as they are now, in the precision of the frozen weights."""
-    downs: list[Tensor] = []
-    ups: list[Tensor] = []
-    firsts: list[Tensor] = []
-    seconds: list[Tensor] = []
-    scale = 1.0
-    for product in products:
-        downs += product.downs
-        ups += product.ups
-        firsts += [each.lora_A for each in product.adapters]
-        seconds += [each.lora_B for each in product.adapters]
-        scale = product.adapters[0].scale if product.adapters else scale  # the same for all
-    if downs:
-        torch._foreach_copy_(downs, firsts)
-        torch._foreach_copy_(ups, torch._foreach_mul(seconds, scale))
-
-
-@torch.no_grad()
-def add_gradients(products: Iterable[FusedLinear]) -> None:
-    """Add to the adapters' `.grad` what the last way back through the products found."""
-    firsts, seconds, scale = [], [], 1.0
-    for product in products:
-        if product.gradients is None:
-            continue
-        down, up = product.gradients
-        product.gradients = None
-        for each, (column, lane) in zip(product.adapters, product.blocks, strict=True):
-            firsts.append((each.lora_A, down[lane]))
-            seconds.append((each.lora_B, up[column, lane]))
-            scale = each.scale
-    _add(firsts, 1.0)
-    _add(seconds, scale)
-
-
-def _add(pairs: list[tuple[nn.Parameter, Tensor]], scale: float) -> None:
-    """Add gradients to those of their parameters, where these learn."""
-    held, found = [], []
-    for parameter, gradient in pairs:
-        if not parameter.requires_grad:
-            continue
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-        held.append(parameter.grad)
-        found.append(gradient)
-    if held:
-        torch._foreach_add_(held, found, alpha=scale)
 
 
 def _page_out(tensor: Tensor) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mynah.fast_llama import Body, body_of
+from mynah.fast_llama import Body, body_of, whole_rows
 from mynah.shortlist import Columns
 
 IGNORE = -100  # targets at padded places
@@ -57,7 +57,8 @@ class _HeadLoss(torch.autograd.Function):
             if correction is not None:
                 logits += correction
             chance = torch.softmax(logits, dim=-1)
-            at = torch.arange(len(chance), device=chance.device), targets[piece]
+            wanted = targets[piece]
+            at = torch.arange(len(wanted), device=chance.device), wanted
             total -= chance[at].float().clamp_min(1e-30).log().sum()
             chance[at] -= 1
             torch.mm(chance, weight, out=gradient[piece])
@@ -87,7 +88,8 @@ def training_loss(
     weight, correction = head.weight, None
     if columns is not None:
         weight, correction, wanted = columns.weight, columns.correction, columns.place[wanted]
-    loss: Tensor = _HeadLoss.apply(hidden[real], weight, wanted, correction)  # type: ignore[no-untyped-call]
+    rows = whole_rows(hidden[real])  # nothing is wanted of those behind
+    loss: Tensor = _HeadLoss.apply(rows, weight, wanted, correction)  # type: ignore[no-untyped-call]
     return loss
 
 

@@ -22,11 +22,3 @@ def turn(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Rotate each head's two halves by the position's angles; by minus the sine, back again."""
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
-
-
-def turn_(x: Tensor, cosine: Tensor, sine: Tensor) -> None:
-    """Do the same in place."""
-    first, second = x.chunk(2, dim=-1)
-    turned = (first * cosine).addcmul_(second, sine, value=-1)
-    second.mul_(cosine).addcmul_(first, sine)
-    first.copy_(turned)

@@ -72,8 +72,14 @@ class Checkpoints:
 
 
 def trained_parameters(model: Any) -> dict[str, nn.Parameter]:
-    """Return the parameters that training changes, by name."""
-    return {name: each for name, each in model.named_parameters() if each.requires_grad}
+    """Return the parameters that training changes, by name; the same one of all layers together."""
+    found = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    return dict(sorted(found.items(), key=lambda item: _without_layer(item[0])))
+
+
+def _without_layer(name: str) -> str:
+    """Return a parameter's name but for the number of its layer."""
+    return ".".join(part for part in name.split(".") if not part.isdecimal())
 
 
 def train(
