@@ -8,6 +8,7 @@ turns, a seed each. Prints one table of medians over seeds.
     python bench/training.py --posts 300 --seeds 1 someone.zip      # about five minutes
     python bench/training.py --contenders quick,normal someone.zip  # without the slow ones
     python bench/training.py --flock bots/flock someone.zip         # and a start from a flock
+    python bench/training.py --places 4 someone.zip                 # judged at quarters only
 
 Contenders: original and trl as above; quick, normal, best: Mynah's dial; quick-fp32, normal-fp32:
 the same as a processor without bf16 has to do it; quick-plain: without rounding to eight bits;
@@ -72,6 +73,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--contenders", default=",".join(CONTENDERS))
     parser.add_argument("--base", default="smollm2-135m")
     parser.add_argument("--flock", help="folder of a flock to start from")
+    parser.add_argument("--places", type=int, default=FINE, help="how often Mynah's are judged")
     parser.add_argument("--output", help="write every run as JSON, as they end")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--split", help=argparse.SUPPRESS)
@@ -116,7 +118,7 @@ def measure(options: argparse.Namespace, split: Path) -> dict[str, list[Run]]:
 def in_its_own_process(options: argparse.Namespace, name: str, *words: str) -> Run:
     """Return what one contender, or the roofline, measured."""
     command = [sys.executable, __file__, options.source, "--base", options.base]
-    command += ["--child", name, *words]
+    command += ["--child", name, "--places", str(options.places), *words]
     command += ["--flock", options.flock] if options.flock else []
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     run: Run = json.loads(done.stdout.splitlines()[-1])
@@ -217,7 +219,7 @@ def run_original(options: argparse.Namespace) -> Run:
 
 
 def run_mynah(
-    options: argparse.Namespace, *, device: Any = None, count: int = FINE, **settings: Any
+    options: argparse.Namespace, *, device: Any = None, count: int | None = None, **settings: Any
 ) -> Run:
     """Train as `mynah train` does."""
     from mynah.calibration import calibrate
@@ -256,7 +258,7 @@ def run_mynah(
         machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
         plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
         lessons = post_by_post(examples, rows, plan)
-    judge = judge_of(options, base, len(lessons.steps), count)
+    judge = judge_of(options, base, len(lessons.steps), count or options.places)
     judge.start = start  # fitting and calibrating are part of the wait
     judge.prepared = time.perf_counter() - start
     course = train(
