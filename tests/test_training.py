@@ -305,6 +305,19 @@ def test_the_estimate_teaches_nothing_and_is_sane(tiny_base: Path, plan: Plan) -
     assert cost.tokens_per_second > 0
 
 
+def test_the_estimate_counts_the_weights_that_are_kept_to_go_back_to(tiny_base: Path) -> None:
+    """Of a large adapter they are tens of megabytes, which the estimate once left out."""
+    plain = plan_of()
+    base = learner(tiny_base, plain)
+    rows = tiny.rows_of(base)
+    trained = sum(each.numel() for each in trained_parameters(base.model).values())
+    found = [
+        estimate(base, rows, STEPS, plan, fit(base, rows, plan)).bytes
+        for plan in (plain, replace(plain, validation=0.1))
+    ]
+    assert found[1] - found[0] == 2 * 4 * trained
+
+
 def test_a_machines_speed_is_measured_once(tiny_base: Path) -> None:
     """The dial follows from it: a second measurement would be another training."""
     plan = plan_of()

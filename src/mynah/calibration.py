@@ -116,7 +116,7 @@ def estimate(
     seconds = _step_seconds(base, groups, plan, learner) * count / processes * 1.05
     return Estimate(
         seconds=seconds,
-        bytes=_memory(base.model, _padded(groups[-1]) / plan.accumulate / processes),
+        bytes=_memory(base.model, plan, _padded(groups[-1]) / plan.accumulate / processes),
         tokens_per_second=sum(map(_padded, groups)) * count / len(groups) / seconds,
     )
 
@@ -164,22 +164,24 @@ def _timed_pass(
     return time.perf_counter() - start
 
 
-def _memory(model: Any, tokens: float) -> int:
+def _memory(model: Any, plan: Plan, tokens: float) -> int:
     trained = sum(each.numel() for each in trained_parameters(model).values())
     weights = sum(each.numel() * each.element_size() for each in model.parameters())
-    return memory_of(model.config, weights, trained, tokens * model.dtype.itemsize)
+    return memory_of(model.config, plan, weights, trained, tokens * model.dtype.itemsize)
 
 
-def memory_of(config: Any, weights: int, trained: int, kept: float) -> int:
+def memory_of(config: Any, plan: Plan, weights: int, trained: int, kept: float) -> int:
     """Return about how many bytes a training process will hold.
 
     Args:
         config: the model's, as transformers has it.
+        plan: whether posts are set aside to stop by: then weights are kept twice more.
         weights: bytes of all of them.
         trained: numbers that are trained: each has a gradient and two moments, in four bytes.
         kept: tokens of the largest piece of a step, times the bytes of a number.
     """
+    copies = 3 + 2 * bool(plan.validation)  # the mean of the last weights, and the best
     width, layers = config.hidden_size, config.num_hidden_layers
     inner = getattr(config, "intermediate_size", None) or 4 * width
     states = kept * layers * (18 * width + 6 * inner)
-    return int(450e6 + weights + 12 * trained + states)
+    return int(450e6 + weights + 4 * copies * trained + states)

@@ -128,7 +128,8 @@ def memory_for(packed: PackedBase, training: TrainingConfig, dataset: DatasetCon
     trained = plan.rank * sum(map(sum, layers)) if plan.rank else sum(sizes)
     tokens = max(plan.batch_tokens / plan.accumulate, dataset.max_post_tokens)
     weights = sum(sizes) * (2 if plan.rank else _BYTES_A_NUMBER)
-    training_alone = memory_of(_shape(packed), weights, trained, tokens * _BYTES_A_NUMBER)
+    kept = tokens * _BYTES_A_NUMBER
+    training_alone = memory_of(_shape(packed), plan, weights, trained, kept)
     return training_alone + _JUDGING * weights
 
 
