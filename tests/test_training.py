@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 import tiny
 from mynah.bases import cache_folder
@@ -286,6 +288,22 @@ def test_a_half_written_checkpoint_beside_the_last_one_does_no_harm(
         run(tiny_base, plan_of(), keep, killer(3))
     (tmp_path / ".state.safetensors").write_bytes(b"half")
     assert same(run(tiny_base, plan_of(), replace(keep, resume=True))[1], expected)
+
+
+def test_weights_that_were_saved_in_another_order_are_refused(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    """They are one tensor: of the same length and the same key, and another bot's."""
+    keep = Checkpoints(folder=tmp_path, key="k", seconds=0)
+    with pytest.raises(Killed):
+        run(tiny_base, plan_of(), keep, killer(3))
+    file = tmp_path / "state.safetensors"
+    with safe_open(file, framework="pt") as state:
+        notes = state.metadata()
+    del notes["order"]
+    save_file(load_file(file), file, metadata=notes)
+    with pytest.raises(SettingsError, match="another version of Mynah"):
+        run(tiny_base, plan_of(), replace(keep, resume=True))
 
 
 @pytest.mark.parametrize("plan", [plan_of(), FULL], ids=["adapter", "all weights"])

@@ -34,6 +34,7 @@ from mynah.shortlist import Columns
 
 _STATE = "state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's
+_ORDER = "matrix by matrix"  # in which weights lie in one: those in another would be mixed up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,7 +277,7 @@ def _save(
     tensors |= {key: optimizer.state[weights][key] for key in _MOMENTS}
     kept = {"mean": stopping.mean, "best": stopping.best}
     tensors |= {name: each for name, each in kept.items() if each is not None}
-    notes = {"key": checkpoints.key, "course": json.dumps(vars(course))}
+    notes = {"key": checkpoints.key, "order": _ORDER, "course": json.dumps(vars(course))}
     with storage_errors(checkpoints.folder):
         checkpoints.folder.mkdir(parents=True, exist_ok=True)
         fresh = checkpoints.folder / f".{_STATE}"
@@ -304,6 +305,11 @@ def _restore(
             raise SettingsError(
                 "The saved training used other posts or settings.",
                 hint="Use those again, or train anew without --resume.",
+            )
+        if notes.get("order") != _ORDER:
+            raise SettingsError(
+                "The saved training is of another version of Mynah.",
+                hint="Train anew without --resume.",
             )
         course = Course(**json.loads(notes["course"]))
         [weights] = optimizer.param_groups[0]["params"]
