@@ -12,9 +12,8 @@ turns, a seed each. Prints one table of medians over seeds.
 
 Contenders: original and trl as above; quick, normal, best: Mynah's dial; quick-fp32, normal-fp32:
 the same as a processor without bf16 has to do it; quick-plain: without rounding to eight bits;
-flock: quick from --flock. The last lines are the roofline: what the bare bf16 products of the model
-would reach, each on its own weights, and the share of it that training reaches, with all that comes
-before its first step and without.
+flock: quick from --flock. The last lines are the roofline (`roofline.py`) and the share of it that
+training reaches, with all that comes before its first step and without.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from roofline import measure_roofline, precision
 from training_table import Run, medians, print_roofline, print_table
 
 from mynah.environment import settle_libraries
@@ -276,7 +276,10 @@ def run_mynah(
 
 
 def run_trl(options: argparse.Namespace) -> Run:
-    """Train as a user of TRL would: SFTTrainer, LoRA r=16 on all linear layers, 3 epochs, bf16."""
+    """Train as a user of TRL would: SFTTrainer, LoRA r=16 on all linear layers, 3 epochs.
+
+    In bf16, or in fp32 where the processor has no instructions for bf16.
+    """
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -286,7 +289,7 @@ def run_trl(options: argparse.Namespace) -> Run:
     from mynah.model import Device, load_base
 
     texts = json.loads(Path(options.split).read_text(encoding="utf-8"))["train"]
-    base = load_base(options.base, Device(name="cpu", dtype=torch.bfloat16, reason="as usual"))
+    base = load_base(options.base, Device(name="cpu", dtype=precision(), reason="as usual"))
     base.model.requires_grad_(True)
     separator = base.tokenizer.convert_ids_to_tokens(base.separator)
     base.tokenizer.eos_token = base.tokenizer.pad_token = separator
@@ -313,7 +316,7 @@ def run_trl(options: argparse.Namespace) -> Run:
                 per_device_train_batch_size=8,
                 learning_rate=2e-4,
                 num_train_epochs=3,
-                bf16=True,
+                bf16=precision() is torch.bfloat16,
                 use_cpu=True,
                 seed=options.seed,
                 report_to="none",
@@ -345,42 +348,8 @@ def run_without_bf16(options: argparse.Namespace, effort: str) -> Run:
     return run_mynah(options, device=device, effort=effort)
 
 
-def run_roofline(options: argparse.Namespace) -> Run:
-    """Time the bare bf16 products that a token costs: once forward, once back, on all weights."""
-    import torch
-
-    from mynah.model import Device, load_base
-    from mynah.plan import _BATCH_TOKENS
-
-    device = Device(name="cpu", dtype=torch.bfloat16, reason="the roofline")
-    model = load_base(options.base, device).model
-    count = _BATCH_TOKENS["cpu"]
-    shapes: dict[tuple[int, ...], list[Any]] = {}
-    for name, weight in model.named_parameters():
-        if weight.ndim == 2 and "embed" not in name:
-            shapes.setdefault(tuple(weight.shape), []).append(weight.detach().clone())
-    shapes[(49152, 576)] = [model.get_output_embeddings().weight.detach()]
-    seconds, flop = 0.0, 0
-    with torch.no_grad():
-        for (rows, columns), weights in shapes.items():
-            x = torch.randn(count, columns).bfloat16()
-            d = torch.randn(count, rows).bfloat16()
-            for product in (lambda w, x=x: x @ w.T, lambda w, d=d: d @ w):
-                seconds += min(timed(product, weights) for _ in range(7))
-            flop += 2 * 2 * rows * columns * count * len(weights)
-    return {"tokens_per_second": count / seconds, "flops": flop / seconds, "flop": flop / count}
-
-
-def timed(product: Any, weights: list[Any]) -> float:
-    """Return the seconds of one product with each of the weights."""
-    start = time.perf_counter()
-    for weight in weights:
-        product(weight)
-    return time.perf_counter() - start
-
-
 CHILDREN = {
-    "roofline": run_roofline,
+    "roofline": lambda options: measure_roofline(options.base),
     "quick-fp32": lambda options: run_without_bf16(options, "quick"),
     "normal-fp32": lambda options: run_without_bf16(options, "normal"),
     "quick-plain": lambda options: run_mynah(options, effort="quick", int8=False),

@@ -65,7 +65,7 @@ def print_roofline(roof: Run, rows: list[Run]) -> None:
     bound = roof["tokens_per_second"]
     print(
         f"\nRoofline: {roof['flop'] / 1e6:.0f} MFLOP a token at {roof['flops'] / 1e9:.0f} GFLOP/s "
-        f"in bf16 are {bound:.0f} tokens a second."
+        f"in {roof['precision']} are {bound:.0f} tokens a second."
     )
     for row in rows:
         whole, steps = row["tokens_per_second"], row["stepping"]
