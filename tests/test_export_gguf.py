@@ -89,11 +89,12 @@ def read_back(exported: Path, loaded: tuple[RunFolder, Base]) -> Base:
 def test_llama_cpp_says_greedily_what_the_file_holds(exported: Path, read_back: Base) -> None:
     """What goes through the layers is rounded too, to sixteen bits or to eight.
 
-    So another word comes first only where it was as likely, to a hair.
+    So another word comes first only where it was as likely, to a hair: in eight bits up to 0.105
+    on a processor with AVX2 alone, less than 0.1 on those with AVX-512.
     """
     rows = tiny.rows_of(read_back, said(TorchEngine(read_back)))
     theirs = llama_logits(file_in(exported), rows)
-    share, hair = (0.99, 0.005) if is_f16(exported) else (0.95, 0.1)
+    share, hair = (0.99, 0.005) if is_f16(exported) else (0.95, 0.15)
     assert_same_first_words(logits_of(read_back, rows), theirs, share, hair)
 
 

@@ -41,9 +41,10 @@ def test_a_small_archive_is_read_twice_in_the_smallest_steps(effort: str, device
 
 
 def test_an_archive_that_fits_is_read_twice_at_most_in_smaller_steps() -> None:
-    small, large = (make_plan(TrainingConfig(), tokens=tokens) for tokens in (40_000, 40_001))
+    small, large = (make_plan(TrainingConfig(), tokens=tokens) for tokens in (50_000, 50_001))
     assert (small.epochs, small.batch_tokens, small.learning_rate) == (2.0, 96, 1.2e-3)
-    assert (large.epochs, large.batch_tokens, large.learning_rate) == (2.0, 256, 1e-3)
+    assert (large.batch_tokens, large.learning_rate) == (256, 1e-3)
+    assert large.epochs == pytest.approx(2.0, rel=1e-4)  # what an unknown machine's time allows
     quick = make_plan(TrainingConfig(effort="quick"), tokens=30_000)
     assert (quick.epochs, quick.batch_tokens, quick.learning_rate) == (1.0, 256, 2e-3)
 
@@ -52,7 +53,7 @@ def test_posts_are_set_aside_wherever_it_is_open_when_to_stop() -> None:
     def share(tokens: int, **settings: Any) -> float:
         return make_plan(TrainingConfig(**settings), tokens=tokens).validation
 
-    assert share(15_000) == share(40_001) == share(MANY, effort="best") == 0.05
+    assert share(15_000) == share(50_001) == share(MANY, effort="best") == 0.05
     assert share(14_999) == 0.0  # each post is needed
     assert share(30_000, effort="quick") == 0.0  # one look only
     assert share(30_000, epochs=2.0) == 0.0  # whoever says how often means it

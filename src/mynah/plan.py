@@ -21,14 +21,12 @@ _EFFORT = {
     "best": {"epochs": 3.0, "learning_rate": 7e-4, "seconds": math.inf, "tokens": 0},
 }
 # `normal` and `best` read an archive that fits in small steps, which teach more a token, and twice
-# at most: posts set aside tell where to stop. The rate goes with the root of the step.
+# at most: posts set aside tell where to stop. The rate goes with the root of the step. Two adapters
+# learn it side by side: see `ensemble`. A larger archive is better read by one, in larger steps.
 _SMALL_STEPS = {"epochs": 2.0, "learning_rate": 1.2e-3}
 _SMALLER = 3 / 8  # than the usual step
-_FITS = 40_000  # tokens
-# What is read twice at most is learned by two adapters side by side, up to this many tokens: see
-# `ensemble`. A larger archive is better read by one.
+_FITS = 50_000  # tokens
 _MEMBERS = 2
-_SIDE_BY_SIDE = 50_000
 _WARMUP = 0.1
 _SPEED = 400.0  # tokens a second of a laptop, where nobody has measured this machine's
 _BATCH_TOKENS = {"cpu": 256, "mps": 1_024, "cuda": 2_048}
@@ -127,7 +125,7 @@ def make_plan(
 def _members(config: TrainingConfig, tokens: int, machine: Machine) -> int:
     """Return how many adapters learn side by side; whoever types how to read gets one."""
     typed = config.effort == "quick" or config.epochs or config.batch_tokens
-    fits = _SMALL_ARCHIVE <= tokens <= _SIDE_BY_SIDE
+    fits = _SMALL_ARCHIVE <= tokens <= _FITS
     return _MEMBERS if machine.routing and fits and not typed else 1
 
 
