@@ -5,13 +5,11 @@ mean of what they add to the weights is better than either (Wortsman et al. 2022
 arXiv:2203.05482). Twice the time is a high price; but the frozen products of a step of twice the
 posts cost far less than twice, and the members' own are thin. So each post of a step goes through
 one member of the adapter (Wang et al. 2022, "AdaMix", arXiv:2205.12410, draw it for whole batches),
-and once all members have had a post, it has been read by each. A member alone counts for all of
-them, at twice the usual scale if they are two: the mean forgives it, and what one learns is not
-left to the other (Srivastava et al. 2014, "Dropout", JMLR 15, which scales likewise). They begin
-together, in steps of which all see all: members that part from the first step on may end in
-different valleys, and what lies between is worse than either (Frankle et al. 2020, "Linear Mode
-Connectivity and the Lottery Ticket Hypothesis", arXiv:1912.05671). What judges sees their mean
-throughout; `lora.join_members` makes one adapter of it in the end.
+and once all members have had a post, it has been read by each. They begin together, in steps of
+which all see all: members that part from the first step on may end in different valleys, and what
+lies between is worse than either (Frankle et al. 2020, "Linear Mode Connectivity and the Lottery
+Ticket Hypothesis", arXiv:1912.05671). What judges sees their mean throughout; `lora.join_members`
+makes one adapter of it in the end.
 """
 
 from __future__ import annotations

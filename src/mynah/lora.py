@@ -23,13 +23,14 @@ from mynah.errors import BotError
 _PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
+_BOLDER = 1.4  # times the usual scale, for each of several members: their mean forgives it
 
 
 class LoraLinear(nn.Module):
     """A frozen linear layer plus its low-rank update; takes nn.Linear and GPT-2's Conv1D.
 
-    While several members of an ensemble learn, it holds all of theirs, each at as many times the
-    usual scale as there are members, and what it computes is their mean; see `ensemble`.
+    While several members of an ensemble learn, it holds all of theirs, and what it computes is
+    their mean; see `ensemble`.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class LoraLinear(nn.Module):
         zeros = torch.zeros(outputs, rank * members, device=frozen.weight.device)
         self.lora_B = nn.Parameter(zeros)
         self.members, self.rank = members, rank
-        self.scale = alpha / rank
+        self.whole = alpha / rank  # the scale of the adapter that is saved
+        self.scale = self.whole if members == 1 else self.whole * _BOLDER / members
 
     def forward(self, x: Tensor) -> Tensor:
         """Return W x + scale * B A x; x [..., in] -> [..., out]."""
@@ -74,7 +76,7 @@ class LoraLinear(nn.Module):
         """
         if self.members == 1:
             return
-        out, up = torch.linalg.qr(self.lora_B)
+        out, up = torch.linalg.qr(self.lora_B * (self.scale / self.whole))
         into, down = torch.linalg.qr(self.lora_A.T)
         left, sizes, right = torch.linalg.svd(up @ down.T, full_matrices=False)
         roots = sizes[: self.rank].sqrt()
@@ -83,7 +85,7 @@ class LoraLinear(nn.Module):
         lacking = self.rank - len(roots)  # of a rank that is more than the layer's width
         self.lora_A = nn.Parameter(nn.functional.pad(first, (0, 0, 0, lacking)))
         self.lora_B = nn.Parameter(nn.functional.pad(second, (0, lacking)))
-        self.members = 1
+        self.members, self.scale = 1, self.whole
 
 
 # Parts of a layer's name in Llama and its kin, and in GPT-2.

@@ -34,8 +34,7 @@ from mynah.shortlist import Columns
 
 _STATE = "state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's
-# In which weights lie in one, and what those of a member count for: others would be mixed up.
-_ORDER = "matrix by matrix, each member whole"
+_ORDER = "matrix by matrix"  # in which weights lie in one: those in another would be mixed up
 
 
 @dataclass(frozen=True, kw_only=True)
