@@ -27,15 +27,9 @@ def measure_roofline(name: str) -> dict[str, Any]:
     dtype = precision()
     model = load_base(name, Device(name="cpu", dtype=dtype, reason="the roofline")).model
     count = _BATCH_TOKENS["cpu"]
-    shapes: dict[tuple[int, ...], list[Any]] = {}
-    for layer, weight in model.named_parameters():
-        if weight.ndim == 2 and "embed" not in layer:
-            shapes.setdefault(tuple(weight.shape), []).append(weight.detach().clone())
-    head = model.get_output_embeddings().weight.detach()
-    shapes[tuple(head.shape)] = [head]
     seconds, flop = 0.0, 0
     with torch.no_grad():
-        for (rows, columns), weights in shapes.items():
+        for (rows, columns), weights in by_shape(model).items():
             x = torch.randn(count, columns).to(dtype)
             d = torch.randn(count, rows).to(dtype)
             for product in (lambda w, x=x: x @ w.T, lambda w, d=d: d @ w):
@@ -43,6 +37,16 @@ def measure_roofline(name: str) -> dict[str, Any]:
             flop += 2 * 2 * rows * columns * count * len(weights)
     speed = {"tokens_per_second": count / seconds, "flops": flop / seconds, "flop": flop / count}
     return speed | {"precision": str(dtype).removeprefix("torch.")}
+
+
+def by_shape(model: Any) -> dict[tuple[int, int], list[Any]]:
+    """Return the matrices a token is multiplied with, those of one shape [out, in] together."""
+    shapes: dict[tuple[int, int], list[Any]] = {}
+    for layer, weight in model.named_parameters():
+        if weight.ndim == 2 and "embed" not in layer:
+            shapes.setdefault(tuple(weight.shape), []).append(weight.detach().clone())
+    head = model.get_output_embeddings().weight.detach()
+    return shapes | {tuple(head.shape): [head]}
 
 
 def precision() -> Any:

@@ -89,13 +89,12 @@ def read_back(exported: Path, loaded: tuple[RunFolder, Base]) -> Base:
 def test_llama_cpp_says_greedily_what_the_file_holds(exported: Path, read_back: Base) -> None:
     """What goes through the layers is rounded too, to sixteen bits or to eight.
 
-    So another word comes first only where it was as likely, to a hair: in eight bits up to 0.105
-    on a processor with AVX2 alone, less than 0.1 on those with AVX-512.
+    So another word comes first only where it was as likely, to a hair.
     """
     rows = tiny.rows_of(read_back, said(TorchEngine(read_back)))
     theirs = llama_logits(file_in(exported), rows)
-    share, hair = (0.99, 0.005) if is_f16(exported) else (0.95, 0.15)
-    assert_same_first_words(logits_of(read_back, rows), theirs, share, hair)
+    share, hair, noise = (0.99, 0.005, 0.002) if is_f16(exported) else (0.95, 0.1, 0.04)
+    assert_same_first_words(logits_of(read_back, rows), theirs, share, hair, noise)
 
 
 def logits_of(base: Base, rows: Sequence[Sequence[int]]) -> Iterator[Any]:
@@ -107,19 +106,24 @@ def logits_of(base: Base, rows: Sequence[Sequence[int]]) -> Iterator[Any]:
 
 
 def assert_same_first_words(
-    mine: Iterable[Any], theirs: Iterable[Any], share: float, hair: float
+    mine: Iterable[Any], theirs: Iterable[Any], share: float, hair: float, noise: float
 ) -> None:
     """Check that one word comes first for both, or another that was as likely, to a `hair`.
 
     What is compared is said after the same words, since two that part once say other things later.
+    Bots differ with the processor that taught them, and so does how far rounding moves a logit: by
+    less than `noise` (root mean square), and five times as far where that is more than a hair.
     """
-    same, lost = [], []
+    same, lost, moved = [], [], []
     for chances, other in zip(mine, theirs, strict=True):
         taken = other.argmax(axis=1)
         same.append(chances.argmax(axis=1) == taken)
         lost.append(chances.max(axis=1) - chances[np.arange(len(taken)), taken])
+        moved.append(np.square(chances - other).mean())
+    spread = np.sqrt(np.mean(moved))
+    assert spread < noise
     assert np.concatenate(same).mean() >= share
-    assert np.concatenate(lost).max() < hair
+    assert np.concatenate(lost).max() < max(hair, 5 * spread)
 
 
 def llama_logits(file: Path, rows: Sequence[Sequence[int]]) -> Iterator[Any]:
@@ -209,7 +213,7 @@ def test_transformers_reads_the_weights_back(
     torch.testing.assert_close(*logits, atol=0.02 if is_f16(exported) else 0.5, rtol=0)
     rows = tiny.rows_of(loaded[1], said(TorchEngine(loaded[1])))
     both = [logits_of(each, rows) for each in (loaded[1], read_back)]
-    assert_same_first_words(*both, *((0.99, 0.02) if is_f16(exported) else (0.9, 0.3)))
+    assert_same_first_words(*both, *((0.99, 0.02, 0.002) if is_f16(exported) else (0.9, 0.3, 0.04)))
 
 
 def rounding(weight: torch.Tensor) -> float:
