@@ -31,7 +31,7 @@ ROWS = [[0, *range(1, 1 + len(example.text.split())), 0] for example in ONE]
 
 
 def plan_of(members: int = 2, **settings: float) -> Plan:
-    plan = make_plan(TrainingConfig(learning_rate=0.02, epochs=2, batch_tokens=120), tokens=99_999)
+    plan = make_plan(TrainingConfig(learning_rate=0.014, epochs=2, batch_tokens=120), tokens=99_999)
     return replace(plan, members=members, rank=RANK, alpha=2.0 * RANK, **settings)
 
 

@@ -54,6 +54,7 @@ def fused(
         stack.copy()
         product.forward(x)
         product.calibrate()
+        stack.copy()  # which hears loud channels damped by now
         out, low = product.forward(x)
         d_x = product.backward(d, x, low)
         stack.add_gradients()
@@ -77,12 +78,73 @@ def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
 
 def test_eight_bits_are_close_since_the_loudest_channels_are_exact() -> None:
     x, d = loud(), torch.randn(40, sum(OUTPUTS))
-    out, d_x, grads = reference(layers(), x, d)
-    found, found_d_x, found_grads = fused(layers(), x, d, int8=True)
+    parts = layers()
+    found, found_d_x, found_grads = fused(parts, x, d, int8=True)
+    out, d_x, grads = reference(parts, x, d)
     assert 0 < distance(found, out) < 0.01
     assert 0 < distance(found_d_x, d_x) < 0.02
     for mine, theirs in zip(found_grads, grads, strict=True):
         assert distance(mine, theirs) < 0.02
+
+
+def very_loud() -> torch.Tensor:
+    """Return activations with a channel that is thousands of times as loud as a usual one."""
+    x = loud()
+    x[0, 5] = 9_000
+    return x
+
+
+def damped(parts: list[LoraLinear], x: torch.Tensor) -> FusedLinear:
+    """Return their product once it has heard `x`, nothing rounded."""
+    product = FusedLinear(list(parts), int8=False)
+    product.listen()
+    with torch.no_grad():
+        product.forward(x)
+        product.calibrate()
+    return product
+
+
+def test_adapters_hear_loud_channels_a_hundred_times_the_usual_at_most() -> None:
+    parts, x = layers(), very_loud()
+    for part in parts:
+        nn.init.zeros_(part.lora_B)  # as before the first step
+    starts = [part.lora_A.clone() for part in parts]
+    damped(parts, x)
+    usual = float(x.square().mean(dim=0).sqrt().median())
+    wanted = torch.ones(INPUTS)
+    for channel in (5, 17):
+        wanted[channel] = min(1.0, 100 * usual / float(x[:, channel].abs().max()))
+    assert wanted[5] < 0.02 and 0.9 < wanted[17] < 1
+    for part, start in zip(parts, starts, strict=True):
+        torch.testing.assert_close(part.damping, wanted)
+        torch.testing.assert_close(part.down, start * wanted)
+        assert float((x * part.damping).abs().max()) <= 101 * usual
+
+
+def test_what_was_learned_before_it_is_damped_stays_and_learns_less_from_loud_channels() -> None:
+    x, d = very_loud(), torch.randn(40, sum(OUTPUTS))
+    before, d_before, plain = reference(layers(), x, d)
+    parts = layers()
+    product = damped(parts, x)
+    stack = AdapterStack([product])
+    with torch.no_grad():
+        stack.copy()
+        found, low = product.forward(x)
+        found_d_x = product.backward(d, x, low)
+        stack.add_gradients()
+    torch.testing.assert_close(found, before, rtol=1e-3, atol=0.1)
+    torch.testing.assert_close(found_d_x, d_before, rtol=1e-3, atol=1e-3)
+    _, _, grads = reference(parts, x, d)
+    for part, first, then in zip(parts, plain[::2], grads[::2], strict=True):
+        assert part.lora_A.grad is not None and part.damping is not None
+        torch.testing.assert_close(part.lora_A.grad, then, rtol=1e-3, atol=1.0)
+        torch.testing.assert_close(part.lora_A.grad, first * part.damping, rtol=1e-3, atol=1.0)
+
+
+def test_nothing_is_damped_where_nothing_is_loud() -> None:
+    parts = layers()
+    damped(parts, torch.randn(40, INPUTS))
+    assert [part.damping for part in parts] == [None, None]
 
 
 def test_without_exact_channels_the_quiet_ones_would_drown() -> None:

@@ -16,6 +16,7 @@ from mynah.lora import (
     LoraLinear,
     adapted,
     add_adapter,
+    join_members,
     load_adapter,
     merge_adapter,
     remove_adapter,
@@ -83,6 +84,31 @@ def test_a_linear_layer_adds_the_scaled_product_by_hand() -> None:
     assert layer(torch.tensor([3.0, 5.0])).tolist() == [55.0, 5.0, 34.0]
     # W + 4 B A = [[1+4, 0+8], [0, 1], [1+2, 1+4]]
     assert layer.merged().tolist() == [[5.0, 8.0], [0.0, 1.0], [3.0, 5.0]]
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_what_was_damped_says_the_same_merged_joined_and_saved(
+    members: int, tiny_base: Path, tmp_path: Path
+) -> None:
+    model = tiny.fp32(tiny_base).model
+    add_adapter(model, rank=4, alpha=8.0, seed=0, members=members)
+    for layer in adapted(model).values():
+        half = layer.rank  # the second member has nothing to say, so nothing is lost in the join
+        nn.init.normal_(layer.lora_B[:, :half], std=0.3)
+        damping = torch.ones(layer.lora_A.shape[1])
+        damping[::3] = 0.01
+        layer.damping = damping
+    before = logits(model)
+    if members == 1:
+        save_adapter(model, tmp_path, base="tiny", rank=4, alpha=8.0)
+        loaded = tiny.fp32(tiny_base).model
+        load_adapter(loaded, tmp_path)
+        assert (logits(loaded) - before).norm() < 0.02 * before.norm()  # two bytes for a number
+    join_members(model)
+    assert all(layer.damping is None for layer in adapted(model).values())
+    torch.testing.assert_close(logits(model), before, rtol=1e-3, atol=1e-3)
+    merge_adapter(model)
+    torch.testing.assert_close(logits(model), before, rtol=1e-3, atol=1e-3)
 
 
 def test_gpt2s_layers_keep_inputs_first() -> None:

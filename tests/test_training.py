@@ -22,7 +22,7 @@ from mynah.calibration import calibrate, estimate
 from mynah.config import TrainingConfig
 from mynah.errors import BotError, SettingsError, TrainingStopped
 from mynah.learner import fit
-from mynah.lora import add_adapter
+from mynah.lora import adapted, add_adapter
 from mynah.loss import post_nats
 from mynah.model import Base, BaseInfo
 from mynah.plan import Plan, make_plan
@@ -171,20 +171,24 @@ def test_killed_at_any_step_it_goes_on_to_the_same_weights(
         assert course.tokens == whole.tokens
 
 
-def test_killed_with_rounded_weights_and_drawn_columns_it_goes_on_as_well(
+def test_killed_with_rounded_weights_damped_channels_and_drawn_columns_it_goes_on_as_well(
     tmp_path: Path,
 ) -> None:
     """What both are fitted to is the untouched base, not the weights that were saved."""
 
     def learn(keep: Checkpoints | None = None, kill: int = 0) -> dict[str, torch.Tensor]:
-        model, plan = tiny.llama(vocabulary=12_000), plan_of(int8=True)
+        model, plan = tiny.llama(vocabulary=12_000).requires_grad_(False), plan_of(int8=True)
         add_adapter(model, rank=4, alpha=8, seed=0)
+        with torch.no_grad():
+            model.model.layers[0].mlp.up_proj.frozen.weight[3] *= 50_000
         info = BaseInfo(name="tiny", hub_id=None, license=None, languages=(), sha256="")
         words = tiny.tokenizer()
         base = Base(info=info, model=model, tokenizer=words, separator=0, device=tiny.FP32)
         rows = tiny.rows_of(base)
         assert fit(base, rows, plan).shortlist is not None
+        assert adapted(model)["model.layers.0.mlp.down_proj"].damping is not None
         train(base, rows, STEPS, plan, checkpoints=keep, on_step=killer(kill))
+        assert not any(layer.damping is not None for layer in adapted(model).values())
         return weights(base)
 
     expected = learn()

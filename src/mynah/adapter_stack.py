@@ -26,6 +26,7 @@ class AdapterStack:
         self.downs = torch.stack([each.down for each in products])  # [layers, lanes, inputs]
         self.ups = torch.stack([each.up for each in products])  # [layers, outputs, lanes]
         self.down_gradients = self.downs.new_zeros(len(products), first.rank, self.downs.shape[2])
+        self.damping: Tensor | None = None  # [layers, 1, inputs]
         self.up_gradients = self.ups.new_zeros(len(products), self.ups.shape[1], first.rank)
         for at, product in enumerate(products):
             product.down, product.up = self.downs[at], self.ups[at]
@@ -38,18 +39,30 @@ class AdapterStack:
     @torch.inference_mode()
     def copy(self) -> None:
         """Take over the adapters' values as they are now."""
+        self.damping = self._damping()
         for layers, column, lane in self.parts:
-            self.downs[:, lane] = _together([each.lora_A for each in layers])
+            downs = _together([each.lora_A for each in layers])
+            torch.mul(downs, 1 if self.damping is None else self.damping, out=self.downs[:, lane])
             ups = _together([each.lora_B for each in layers])
             torch.mul(ups, layers[0].scale, out=self.ups[:, column, lane])
 
     @torch.no_grad()
     def add_gradients(self) -> None:
         """Add to the adapters' `.grad` what the last way back through the products found."""
+        if self.damping is not None:
+            self.down_gradients.mul_(self.damping)
         for layers, column, lane in self.parts:
             _add([each.lora_A for each in layers], self.down_gradients[:, lane], 1.0)
             found = self.up_gradients[:, column, lane]
             _add([each.lora_B for each in layers], found, layers[0].scale)
+
+    def _damping(self) -> Tensor | None:
+        """Return how much each layer's adapters hear of each channel; None: all of all."""
+        found = [product.adapters[0].damping for product in self.products]
+        if not any(each is not None for each in found):
+            return None
+        ones = torch.ones(self.downs.shape[2], device=self.downs.device)
+        return torch.stack([ones if each is None else each for each in found])[:, None]
 
 
 def side_by_side(tensors: Sequence[Tensor]) -> Tensor | None:

@@ -93,8 +93,13 @@ class FastLlama:
             for each in (self.embed, self.norm, *norms):
                 each.weight.data = each.weight.data.clone()
 
+    def listen(self) -> None:
+        """Note how loud each channel of posts is, for `calibrate`."""
+        for product in self.products:
+            product.listen()
+
     def calibrate(self) -> None:
-        """Round the frozen matrices, now that posts have been seen; without int8, do nothing."""
+        """Damp what adapters hear, and with int8 round the frozen matrices, by what was seen."""
         for product in self.products:
             product.calibrate()
 

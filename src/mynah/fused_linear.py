@@ -12,6 +12,12 @@ Rounding the rows of an activation to eight bits is harmless but for a few chann
 same, that are tens of times larger than the rest (Dettmers et al. 2022, "LLM.int8()",
 arXiv:2208.07339). Those are kept exact, and cost nothing extra: they ride along as more rows of the
 thin matrices. The way back is rounded likewise (Wortsman et al. 2023, "SwitchBack", 2304.13013).
+
+A few of them are thousands of times larger at the token that opens every post (Sun et al. 2024,
+"Massive Activations in Large Language Models", arXiv:2402.17762), and what is predicted there is
+what is left of great numbers that cancel. A step of Adam is as long for them as for all others, and
+now and then one upsets that: from then on the bot begins its posts at random. So adapters hear
+channels damped down to `_LOUD` times the usual.
 """
 
 from __future__ import annotations
@@ -28,6 +34,7 @@ from torch import Tensor, nn
 
 from mynah.lora import LoraLinear
 
+_LOUD = 100  # times the root mean square of a usual channel
 _EXACT = 16  # input channels of each matrix that are not rounded
 _PAGEOUT = 21  # MADV_PAGEOUT of Linux 5.4
 _LEVELS = 126  # and not 127: bf16 may round a product up by half a level
@@ -56,7 +63,11 @@ class FusedLinear:
         self.up = first.new_zeros(sum(sizes), self.rank + exact)
         # Where those of down and up go: `AdapterStack` has a place for all layers'.
         self.gradients: tuple[Tensor, Tensor] | None = None
-        self.peaks = first.new_zeros(inputs) if int8 else None
+        self.peaks: Tensor | None = None  # of each channel, while `listen` is on [inputs]
+        self.squares = first.new_zeros(0)  # the mean of its squares [inputs]
+        self.int8 = int8
+        if int8:
+            self.listen()
         self.codes: Tensor | None = None  # int8 [out, in]
         self.share: Tensor | None = None  # of each row in each lane; None: all in all
         self.steps = self.mask = first.new_empty(0)
@@ -66,28 +77,47 @@ class FusedLinear:
         """Return the frozen matrix; before it is rounded, it is put together on every call."""
         return self.parts[0] if len(self.parts) == 1 else torch.cat(self.parts)
 
+    def listen(self) -> None:
+        """Note how loud each channel of what comes in is, until `calibrate`."""
+        self.peaks = self.down.new_zeros(self.down.shape[1])
+        self.squares = torch.zeros_like(self.peaks, dtype=torch.float32)
+
+    def _note(self, x: Tensor, peaks: Tensor) -> None:
+        self.peaks = torch.maximum(peaks, x.abs().amax(dim=0))
+        self.squares = torch.maximum(self.squares, x.float().square().mean(dim=0))
+
     def calibrate(self) -> None:
-        """Round the matrix to eight bits, but for the channels where the largest inputs were."""
+        """Damp what adapters hear of loud channels, and round the matrix where it is to be."""
         if self.peaks is None:
             return
-        loud = self.peaks.topk(len(self.down) - self.rank).indices.sort().values
+        usual = self.squares.median().sqrt()
+        factors = (_LOUD * usual / self.peaks.float()).clamp(1e-4, 1)
+        for layer in self.adapters:
+            layer.damp(factors)
+        if self.int8:
+            self._round(self.peaks)
+        self.peaks = None
+
+    def _round(self, peaks: Tensor) -> None:
+        """Round the matrix to eight bits, but for the channels where the largest inputs were."""
+        loud = peaks.topk(len(self.down) - self.rank).indices.sort().values
         exact = torch.arange(self.rank, len(self.down))
         weight = self.weight
         self.up[:, self.rank :] = weight[:, loud]
         self.down[exact, loud] = 1
-        self.mask = torch.ones_like(self.peaks).index_fill_(0, loud, 0)
+        self.mask = torch.ones_like(peaks).index_fill_(0, loud, 0)
         quiet = weight.float() * self.mask  # never in place: in fp32 these are the base's own
         self.steps = (quiet.abs().amax(dim=1).clamp_min_(1e-12) / 127).to(weight.dtype)
         codes = (quiet / self.steps[:, None].float()).round_().clamp_(-127, 127)
         self.codes = codes.to(torch.int8)
         for part in self.parts:
             _page_out(part)
-        self.parts, self.peaks = [], None
+        self.parts = []
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return x W^T + (x A^T) (s B)^T, and x A^T for the backward pass."""
         if self.peaks is not None:
-            self.peaks = torch.maximum(self.peaks, x.abs().amax(dim=0))
+            self._note(x, self.peaks)
         low = x @ self.down.T
         if self.share is not None:
             low.mul_(self.share)

@@ -42,6 +42,8 @@ def fit(base: Base, rows: Rows, plan: Plan) -> Learner:
     if plan.rank is None:
         return Learner(body=body, shortlist=None)
     ids, targets = (each.to(base.device.name) for each in pad(_some(rows), base.separator))
+    if isinstance(body, FastLlama):
+        body.listen()
     hidden = body(ids)[targets != IGNORE]
     if isinstance(body, FastLlama):
         body.calibrate()

@@ -23,14 +23,13 @@ from mynah.errors import BotError
 _PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
-_BOLDER = 1.4  # times the usual scale, for each of several members: their mean forgives it
 
 
 class LoraLinear(nn.Module):
     """A frozen linear layer plus its low-rank update; takes nn.Linear and GPT-2's Conv1D.
 
-    While several members of an ensemble learn, it holds all of theirs, and what it computes is
-    their mean; see `ensemble`.
+    While several members of an ensemble learn, it holds all of theirs, each at as many times the
+    usual scale as there are members, and what it computes is their mean; see `ensemble`.
     """
 
     def __init__(
@@ -52,19 +51,34 @@ class LoraLinear(nn.Module):
         zeros = torch.zeros(outputs, rank * members, device=frozen.weight.device)
         self.lora_B = nn.Parameter(zeros)
         self.members, self.rank = members, rank
-        self.whole = alpha / rank  # the scale of the adapter that is saved
-        self.scale = self.whole if members == 1 else self.whole * _BOLDER / members
+        self.damping: Tensor | None = None  # of each input [inputs], while it learns; see `damp`
+        self.scale = alpha / rank
 
     def forward(self, x: Tensor) -> Tensor:
         """Return W x + scale * B A x; x [..., in] -> [..., out]."""
-        low = nn.functional.linear(x, self.lora_A.to(x.dtype))
+        low = nn.functional.linear(x, self.down.to(x.dtype))
         out: Tensor = self.frozen(x)
         return out + nn.functional.linear(low, (self.lora_B * self.scale).to(x.dtype))
+
+    @property
+    def down(self) -> Tensor:
+        """Return what inputs are multiplied with [rank x members, inputs]: A, damped."""
+        return self.lora_A if self.damping is None else self.lora_A * self.damping
+
+    @torch.no_grad()
+    def damp(self, factors: Tensor) -> None:
+        """Let each input count for a part only, 0 < `factors` <= 1 [inputs], until `join`.
+
+        A that is random still is damped with them; what has learned already says what it said.
+        """
+        if self.lora_B.any():
+            self.lora_A.copy_(self.down / factors)
+        self.damping = factors if bool((factors < 1).any()) else None
 
     @torch.no_grad()
     def merged(self) -> Tensor:
         """Return W + scale * B A in the layout and precision of W."""
-        update = self.lora_B.float() @ self.lora_A.float() * self.scale
+        update = self.lora_B.float() @ self.down.float() * self.scale
         weight: Tensor = self.frozen.weight
         return (weight.float() + (update.T if self.transposed else update)).to(weight.dtype)
 
@@ -73,10 +87,13 @@ class LoraLinear(nn.Module):
         """Replace the members by one adapter of their rank: the nearest to their mean.
 
         By the largest singular values of the product (Eckart and Young 1936, Psychometrika 1).
+        Where inputs were damped, that is reckoned into it.
         """
+        if self.damping is not None:
+            self.lora_A, self.damping = nn.Parameter(self.down), None
         if self.members == 1:
             return
-        out, up = torch.linalg.qr(self.lora_B * (self.scale / self.whole))
+        out, up = torch.linalg.qr(self.lora_B)
         into, down = torch.linalg.qr(self.lora_A.T)
         left, sizes, right = torch.linalg.svd(up @ down.T, full_matrices=False)
         roots = sizes[: self.rank].sqrt()
@@ -85,7 +102,7 @@ class LoraLinear(nn.Module):
         lacking = self.rank - len(roots)  # of a rank that is more than the layer's width
         self.lora_A = nn.Parameter(nn.functional.pad(first, (0, 0, 0, lacking)))
         self.lora_B = nn.Parameter(nn.functional.pad(second, (0, lacking)))
-        self.members, self.scale = 1, self.whole
+        self.members = 1
 
 
 # Parts of a layer's name in Llama and its kin, and in GPT-2.
@@ -166,7 +183,7 @@ def save_adapter(model: Any, folder: Path, *, base: str, rank: int, alpha: float
     layers = adapted(model)
     tensors = {}
     for name, layer in layers.items():
-        tensors[f"{_PREFIX}{name}.lora_A.weight"] = layer.lora_A.detach().bfloat16().contiguous()
+        tensors[f"{_PREFIX}{name}.lora_A.weight"] = layer.down.detach().bfloat16().contiguous()
         tensors[f"{_PREFIX}{name}.lora_B.weight"] = layer.lora_B.detach().bfloat16().contiguous()
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     config = {

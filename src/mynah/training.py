@@ -34,7 +34,8 @@ from mynah.shortlist import Columns
 
 _STATE = "state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's
-_ORDER = "matrix by matrix"  # in which weights lie in one: those in another would be mixed up
+# How weights lie in one, and what they count for: others would be mixed up.
+_ORDER = "matrix by matrix, damped, each member whole"
 
 
 @dataclass(frozen=True, kw_only=True)
