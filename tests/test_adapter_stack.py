@@ -8,7 +8,7 @@ from torch import nn
 
 import tiny
 from mynah.adapter_stack import AdapterStack, side_by_side
-from mynah.fast_llama import body_of, supports
+from mynah.fast_llama import FastLlama, body_of, supports
 from mynah.flat_parameter import flatten
 from mynah.fused_linear import FusedLinear
 from mynah.lora import LoraLinear, adapted, add_adapter
@@ -104,3 +104,29 @@ def test_layers_with_different_adapters_are_left_to_transformers() -> None:
     ids = torch.randint(1, 90, (2, 5))
     theirs = model.model(input_ids=ids).last_hidden_state
     torch.testing.assert_close(body_of(model, int8=False)(ids), theirs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_loud_channels_are_damped_in_every_body_alike(dtype: torch.dtype) -> None:
+    model = tiny.llama().requires_grad_(False).to(dtype)
+    add_adapter(model, rank=2, alpha=4.0, seed=0, members=2)
+    with torch.no_grad():
+        model.model.layers[0].mlp.up_proj.frozen.weight[3] *= 50_000
+    ids = torch.arange(60).view(3, 20)
+    fast = FastLlama(model, int8=False)
+    fast.listen()
+    with torch.no_grad():
+        fast(ids)
+    fast.calibrate()
+    loud = adapted(model)["model.layers.0.mlp.down_proj"]
+    assert loud.damping is not None and (loud.damping < 1).nonzero().flatten().tolist() == [3]
+    for layer in adapted(model).values():
+        layer.lora_B.data.normal_(std=0.1)
+    with torch.no_grad():
+        here, there, theirs = fast(ids), body_of(model, int8=False)(ids), model.model(ids)[0]
+    assert torch.equal(here, there)
+    tolerance = 1e-4 if dtype == torch.float32 else 0.1
+    torch.testing.assert_close(here, theirs, rtol=tolerance, atol=tolerance)
+    fast(ids).float().square().sum().backward()
+    grad = loud.lora_A.grad
+    assert grad is not None and grad[:, 3].any()
