@@ -130,3 +130,6 @@ def test_loud_channels_are_damped_in_every_body_alike(dtype: torch.dtype) -> Non
     fast(ids).float().square().sum().backward()
     grad = loud.lora_A.grad
     assert grad is not None and grad[:, 3].any()
+    for name in ("gate_proj", "up_proj"):  # what makes the loud channel stays as it is
+        grad = adapted(model)[f"model.layers.0.mlp.{name}"].lora_B.grad
+        assert grad is not None and not grad[3].any() and grad[:3].any() and grad[4:].any()

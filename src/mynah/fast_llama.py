@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mynah.adapter_stack import AdapterStack
-from mynah.fused_linear import FusedLinear, share_out
+from mynah.fused_linear import LOUD, FusedLinear, share_out
 from mynah.lora import LoraLinear
 from mynah.short_attention import Shape, Tables, attend, attend_back, tables_of
 
@@ -100,6 +100,8 @@ class FastLlama:
 
     def calibrate(self) -> None:
         """Damp what adapters hear, and with int8 round the frozen matrices, by what was seen."""
+        for layer in self.layers:
+            layer.fix_loud()
         for product in self.products:
             product.calibrate()
 
@@ -147,6 +149,13 @@ class _Layer:
     def products(self) -> tuple[FusedLinear, FusedLinear, FusedLinear, FusedLinear]:
         """Return the layer's matrix products."""
         return self.into, self.out, self.up, self.down
+
+    def fix_loud(self) -> None:
+        """Leave as they are the rows of gate and up that make a loud channel."""
+        loudness = self.down.loudness()
+        if loudness is not None:
+            loud = loudness > LOUD
+            self.up.fixed = torch.cat([loud, loud]).nonzero().flatten()
 
 
 class _Norm:
