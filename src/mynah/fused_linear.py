@@ -91,7 +91,8 @@ class FusedLinear:
         """Return how many times a usual channel each one is at its peak [inputs], if noted."""
         if self.peaks is None:
             return None
-        return self.peaks.float() / self.squares.median().sqrt().clamp_min(1e-12)
+        usual: Tensor = self.squares.median().sqrt()
+        return self.peaks.float() / usual.clamp_min(1e-12)
 
     def calibrate(self) -> None:
         """Damp what adapters hear of loud channels, and round the matrix where it is to be."""
