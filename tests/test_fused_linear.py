@@ -50,6 +50,8 @@ def fused(
     """Return the same of the fused product."""
     product = FusedLinear(list(parts), int8=int8)
     stack = AdapterStack([product])
+    if int8:
+        product.listen()
     with torch.no_grad():
         stack.copy()
         product.forward(x)
@@ -152,6 +154,7 @@ def test_without_exact_channels_the_quiet_ones_would_drown() -> None:
     x = loud()
     x[:, [5, 17]] *= 20
     product = FusedLinear(list(layers()), int8=True)
+    product.listen()
     with torch.no_grad():
         product.forward(x)
         product.calibrate()
@@ -188,6 +191,7 @@ def test_rounding_leaves_the_base_as_it_was() -> None:
     parts = layers()
     before = [layer.frozen.weight.detach().clone() for layer in parts]
     for product in (FusedLinear([parts[0]], int8=True), FusedLinear(list(parts), int8=True)):
+        product.listen()
         with torch.no_grad():
             product.forward(loud())
             product.calibrate()

@@ -26,8 +26,8 @@ class AdapterStack:
         self.downs = torch.stack([each.down for each in products])  # [layers, lanes, inputs]
         self.ups = torch.stack([each.up for each in products])  # [layers, outputs, lanes]
         self.down_gradients = self.downs.new_zeros(len(products), first.rank, self.downs.shape[2])
-        self.damping: Tensor | None = None  # [layers, 1, inputs]
         self.up_gradients = self.ups.new_zeros(len(products), self.ups.shape[1], first.rank)
+        self.damping: Tensor | None = None  # as last copied [layers, 1, inputs]
         for at, product in enumerate(products):
             product.down, product.up = self.downs[at], self.ups[at]
             product.gradients = self.down_gradients[at], self.up_gradients[at]
@@ -59,7 +59,7 @@ class AdapterStack:
     def _damping(self) -> Tensor | None:
         """Return how much each layer's adapters hear of each channel; None: all of all."""
         found = [product.adapters[0].damping for product in self.products]
-        if not any(each is not None for each in found):
+        if all(each is None for each in found):
             return None
         ones = torch.ones(self.downs.shape[2], device=self.downs.device)
         return torch.stack([ones if each is None else each for each in found])[:, None]

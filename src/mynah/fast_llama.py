@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mynah.adapter_stack import AdapterStack
-from mynah.fused_linear import LOUD, FusedLinear, share_out
+from mynah.fused_linear import FusedLinear, share_out
 from mynah.lora import LoraLinear
 from mynah.short_attention import Shape, Tables, attend, attend_back, tables_of
 
@@ -93,17 +93,14 @@ class FastLlama:
             for each in (self.embed, self.norm, *norms):
                 each.weight.data = each.weight.data.clone()
 
-    def listen(self) -> None:
-        """Note how loud each channel of posts is, for `calibrate`."""
+    def calibrate(self, ids: Tensor) -> Tensor:
+        """Return what `__call__` does; damp what adapters hear, and with int8 round, by it."""
         for product in self.products:
             product.listen()
-
-    def calibrate(self) -> None:
-        """Damp what adapters hear, and with int8 round the frozen matrices, by what was seen."""
+        hidden = self(ids)
         for layer in self.layers:
-            layer.fix_loud()
-        for product in self.products:
-            product.calibrate()
+            layer.calibrate()
+        return hidden
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Return the last hidden states; ids [posts, tokens], padded on the right."""
@@ -150,12 +147,11 @@ class _Layer:
         """Return the layer's matrix products."""
         return self.into, self.out, self.up, self.down
 
-    def fix_loud(self) -> None:
-        """Leave as they are the rows of gate and up that make a loud channel."""
-        loudness = self.down.loudness()
-        if loudness is not None:
-            loud = loudness > LOUD
-            self.up.fixed = torch.cat([loud, loud]).nonzero().flatten()
+    def calibrate(self) -> None:
+        """Damp and round all products; rows of gate and up that make a loud channel stay so."""
+        for product in self.products:
+            product.calibrate()
+        self.up.fixed = self.down.loud.repeat(2).nonzero().flatten()
 
 
 class _Norm:

@@ -17,7 +17,7 @@ A few of them are thousands of times larger at the token that opens every post (
 "Massive Activations in Large Language Models", arXiv:2402.17762), and what is predicted there is
 what is left of great numbers that cancel. A step of Adam is as long for them as for all others, and
 now and then one upsets that: from then on the bot begins its posts at random. So adapters hear
-channels damped down to `LOUD` times the usual, and rows that make such a channel stay the base's.
+channels damped down to `_LOUD` times the usual, and rows that make such a channel stay the base's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from mynah.lora import LoraLinear
 
-LOUD = 100  # times the root mean square of a usual channel
+_LOUD = 100  # times the root mean square of a usual channel
 _EXACT = 16  # input channels of each matrix that are not rounded
 _PAGEOUT = 21  # MADV_PAGEOUT of Linux 5.4
 _LEVELS = 126  # and not 127: bf16 may round a product up by half a level
@@ -65,10 +65,9 @@ class FusedLinear:
         self.gradients: tuple[Tensor, Tensor] | None = None
         self.peaks: Tensor | None = None  # of each channel, while `listen` is on [inputs]
         self.squares = first.new_zeros(0)  # the mean of its squares [inputs]
+        self.loud = torch.zeros(inputs, dtype=torch.bool, device=first.device)
         self.fixed: Tensor | None = None  # outputs that adapters leave as they are
-        self.int8 = int8
-        if int8:
-            self.listen()
+        self.int8 = int8  # once it has listened
         self.codes: Tensor | None = None  # int8 [out, in]
         self.share: Tensor | None = None  # of each row in each lane; None: all in all
         self.steps = self.mask = first.new_empty(0)
@@ -87,21 +86,14 @@ class FusedLinear:
         self.peaks = torch.maximum(peaks, x.abs().amax(dim=0))
         self.squares = torch.maximum(self.squares, x.float().square().mean(dim=0))
 
-    def loudness(self) -> Tensor | None:
-        """Return how many times a usual channel each one is at its peak [inputs], if noted."""
-        if self.peaks is None:
-            return None
-        usual: Tensor = self.squares.median().sqrt()
-        return self.peaks.float() / usual.clamp_min(1e-12)
-
     def calibrate(self) -> None:
         """Damp what adapters hear of loud channels, and round the matrix where it is to be."""
-        loudness = self.loudness()
-        if self.peaks is None or loudness is None:
+        if self.peaks is None:
             return
-        factors = (LOUD / loudness).clamp(1e-4, 1)
+        loudness = self.peaks.float() / self.squares.median().sqrt().clamp_min(1e-12)
+        self.loud = loudness > _LOUD
         for layer in self.adapters:
-            layer.damp(factors)
+            layer.damp((_LOUD / loudness).clamp(1e-4, 1))
         if self.int8:
             self._round(self.peaks)
         self.peaks = None

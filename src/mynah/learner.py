@@ -42,11 +42,8 @@ def fit(base: Base, rows: Rows, plan: Plan) -> Learner:
     if plan.rank is None:
         return Learner(body=body, shortlist=None)
     ids, targets = (each.to(base.device.name) for each in pad(_some(rows), base.separator))
-    if isinstance(body, FastLlama):
-        body.listen()
-    hidden = body(ids)[targets != IGNORE]
-    if isinstance(body, FastLlama):
-        body.calibrate()
+    look = body.calibrate if isinstance(body, FastLlama) else body
+    hidden = look(ids)[targets != IGNORE]
     head = base.model.get_output_embeddings()
     shortlist = choose_shortlist(head.weight, hidden, rows) if head.bias is None else None
     return Learner(body=body, shortlist=shortlist)
