@@ -227,10 +227,10 @@ def run_mynah(
     from mynah.curriculum import encode, packed, post_by_post
     from mynah.dataset import Example
     from mynah.languages import unknown_to
-    from mynah.learner import fit
+    from mynah.learner import fit, machine_of
     from mynah.lora import add_adapter, copy_adapter
     from mynah.model import load_base
-    from mynah.plan import Machine, make_plan
+    from mynah.plan import make_plan
     from mynah.training import train
 
     split = json.loads(Path(options.split).read_text(encoding="utf-8"))
@@ -241,7 +241,7 @@ def run_mynah(
     longest = DatasetConfig().max_post_tokens
     rows = encode(base.tokenizer, texts, base.separator, longest)
     config = TrainingConfig(base=options.base, seed=options.seed, **settings)
-    tokens, machine = sum(map(len, rows)), Machine(int8=base.device.int8, routing=True)
+    tokens, machine = sum(map(len, rows)), machine_of(base)
     foreign = not config.flock and unknown_to(base.info.languages, split["languages"])
     plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
     if plan.rank is None:

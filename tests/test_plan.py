@@ -48,7 +48,7 @@ def test_an_archive_that_fits_is_read_twice_at_most_in_smaller_steps() -> None:
     assert (small.epochs, small.batch_tokens, small.learning_rate) == (2.0, 96, 1.2e-3)
     assert (large.epochs, large.batch_tokens, large.learning_rate) == (2.0, 256, 1e-3)
     quick = make_plan(TrainingConfig(effort="quick"), tokens=30_000)
-    assert (quick.epochs, quick.batch_tokens, quick.learning_rate) == (1.0, 256, 2e-3)
+    assert (quick.epochs, quick.batch_tokens, quick.learning_rate) == (1.0, 128, 1.4e-3)
 
 
 def test_posts_are_set_aside_wherever_it_is_open_when_to_stop() -> None:
@@ -67,6 +67,14 @@ def test_a_language_that_the_base_does_not_know_gets_a_larger_adapter() -> None:
     assert (plan.rank, plan.alpha) == (32, 64.0)
     assert make_plan(TrainingConfig(rank=4), tokens=30_000, foreign=True).rank == 4
     assert make_plan(TrainingConfig(), tokens=30_000).rank == 8
+
+
+def test_an_adapter_is_bold_only_where_its_inputs_are_damped() -> None:
+    damped = Machine(damping=True, routing=True)
+    for machine, tokens, alone in ((damped, 900, 4), (damped, 30_000, 4), (Machine(), 30_000, 2)):
+        plan = make_plan(TrainingConfig(), tokens=tokens, machine=machine)
+        assert plan.rank and plan.alpha * plan.members / plan.rank == alone
+    assert make_plan(TrainingConfig(), tokens=30_000, machine=damped).members == 2
 
 
 def test_the_recipe_of_2020_to_the_letter() -> None:

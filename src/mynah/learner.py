@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mynah.fast_llama import Body, FastLlama, body_of
+from mynah.fast_llama import Body, FastLlama, body_of, supports
 from mynah.loss import IGNORE, pad, post_nats, training_loss
 from mynah.model import Base
-from mynah.plan import Plan
+from mynah.plan import Machine, Plan
 from mynah.shortlist import Columns, Shortlist, choose_shortlist
 
 Rows = Sequence[Sequence[int]]
@@ -29,6 +29,17 @@ class Learner:
     def columns(self, seed: int) -> Columns | None:
         """Return what one step's softmax runs over."""
         return self.shortlist.draw(seed) if self.shortlist else None
+
+
+def machine_of(base: Base) -> Machine:
+    """Return what a plan needs to know of where the base is and of how it learns there."""
+    ours = supports(base.model)
+    return Machine(
+        device=base.device.name,
+        int8=base.device.int8 and ours,
+        routing=ours and base.device.name == "cpu",
+        damping=ours,
+    )
 
 
 @torch.no_grad()

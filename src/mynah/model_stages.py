@@ -23,15 +23,14 @@ from mynah.dataset import Split, lengths, voice_weights
 from mynah.early_stopping import main_steps
 from mynah.errors import SettingsError
 from mynah.export import export, target_folder
-from mynah.fast_llama import supports
 from mynah.held_out import read_split
 from mynah.inheritance import find_flock, inheritance
 from mynah.languages import unknown_to
-from mynah.learner import Learner, fit
+from mynah.learner import Learner, fit, machine_of
 from mynah.lora import add_adapter, copy_adapter, save_adapter
 from mynah.model import Base, load_base, quiet_transformers
 from mynah.parentage import refuse_blend
-from mynah.plan import Machine, Plan, make_plan
+from mynah.plan import Plan, make_plan
 from mynah.rehearsal import Rehearsal
 from mynah.replicas import ALONE, Replicas, find_replicas
 from mynah.run_folder import (
@@ -226,7 +225,7 @@ def prepare(
     texts = [example.text for example in parts.train]
     longest = min(dataset.max_post_tokens, base.context - 1)
     rows = encode(base.tokenizer, texts, base.separator, longest)
-    tokens, machine = sum(map(len, rows)), _machine(base)
+    tokens, machine = sum(map(len, rows)), machine_of(base)
     planned = partial(make_plan, tokens=tokens, foreign=_foreign(base, folder))
     plan = planned(config, machine=machine)
     if plan.rank is None:
@@ -269,13 +268,6 @@ def _foreign(base: Base, folder: RunFolder) -> bool:
     cleaned = folder.read_run()["stages"].get("clean", {}).get("result", {})
     known, spoken = base.info.languages, cleaned.get("languages", {})
     return bool(known) and unknown_to(known, spoken)
-
-
-def _machine(base: Base) -> Machine:
-    """Return what a plan needs to know of where the base is."""
-    ours = supports(base.model)
-    routing = ours and base.device.name == "cpu"
-    return Machine(device=base.device.name, int8=base.device.int8 and ours, routing=routing)
 
 
 def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch: Watch) -> None:

@@ -14,23 +14,27 @@ ORIGINAL_BLOCK = 1_024
 _ORIGINAL = {"epochs": 4.0, "learning_rate": 1.372e-4, "warmup": 0.0, "batch_tokens": 1_024}
 
 # What each turn of the dial means; docs/recipes.md has the measurements. A large archive is read in
-# part: what this machine learns in `seconds`, but never less than `tokens`.
+# part: what this machine learns in `seconds`, but never less than `tokens`. `step` is a share of
+# the device's usual one.
 _EFFORT = {
-    "quick": {"epochs": 1.0, "learning_rate": 2e-3, "seconds": 75.0, "tokens": 10_000},
-    "normal": {"epochs": 2.0, "learning_rate": 1e-3, "seconds": 250.0, "tokens": 40_000},
-    "best": {"epochs": 3.0, "learning_rate": 7e-4, "seconds": math.inf, "tokens": 0},
+    "quick": {"epochs": 1.0, "learning_rate": 1.4e-3, "step": 0.5, "seconds": 75, "tokens": 10_000},
+    "normal": {"epochs": 2.0, "learning_rate": 1e-3, "step": 1.0, "seconds": 250, "tokens": 40_000},
+    "best": {"epochs": 3.0, "learning_rate": 7e-4, "step": 1.0, "seconds": math.inf, "tokens": 0},
 }
 # `normal` and `best` read an archive that fits in small steps, which teach more a token, and twice
 # at most: posts set aside tell where to stop. The rate goes with the root of the step. Two adapters
 # learn it side by side: see `ensemble`. A larger archive is better read by one, in larger steps.
-_SMALL_STEPS = {"epochs": 2.0, "learning_rate": 1.2e-3}
-_SMALLER = 3 / 8  # than the usual step
+_SMALL_STEPS = {"epochs": 2.0, "learning_rate": 1.2e-3, "step": 3 / 8}
 _FITS = 50_000  # tokens
 _MEMBERS = 2
 _WARMUP = 0.1
 _SPEED = 400.0  # tokens a second of a laptop, where nobody has measured this machine's
 _BATCH_TOKENS = {"cpu": 256, "mps": 1_024, "cuda": 2_048}
 _RANK = 8
+# How much an adapter counts for while it learns, alpha over rank: a large one is bold, and needs
+# inputs that are damped. Of several, each does; the bot, their mean, is divided among them.
+_SCALE = 4
+_CAREFUL_SCALE = 2
 _FOREIGN_RANK = 32  # a language that the base hardly knows is more to learn than a voice
 _VALIDATION = 0.05  # of the posts, wherever more than one look is left open
 # An archive below this many tokens is read twice in the smallest steps, by every effort on every
@@ -47,6 +51,7 @@ class Machine:
     int8: bool = False  # frozen matrices are best multiplied in eight bits
     tokens_per_second: float | None = None  # as calibrated; None: not yet
     routing: bool = False  # posts of one step can go through adapters of their own
+    damping: bool = False  # adapters hear the base's loudest channels damped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +103,7 @@ def make_plan(
         if (chosen := getattr(config, name)) is not None:
             derived[name] = chosen
     rank = None if original else config.rank or (_FOREIGN_RANK if foreign else _RANK)
+    scale = (_SCALE if machine.damping else _CAREFUL_SCALE) / members
     return Plan(
         recipe=config.recipe,
         effort=config.effort,
@@ -109,7 +115,7 @@ def make_plan(
         batch_tokens=int(derived["batch_tokens"]),
         accumulate=config.accumulate,
         rank=rank,
-        alpha=float(2 * rank) if rank else 0.0,
+        alpha=rank * scale if rank else 0.0,
         members=members,
         modules=config.modules,
         clip=None if original else 1.0,
@@ -132,12 +138,13 @@ def _members(config: TrainingConfig, tokens: int, machine: Machine) -> int:
 def _derive(
     config: TrainingConfig, tokens: int, machine: Machine, members: int
 ) -> dict[str, float]:
-    batch, dial = _BATCH_TOKENS[machine.device], _EFFORT[config.effort]
+    dial = _EFFORT[config.effort]
     tokens = max(tokens, 1)
-    if tokens < _SMALL_ARCHIVE:
-        dial, batch = dial | _SMALL_STEPS, _SMALLEST_STEP
-    elif config.effort != "quick" and not config.batch_tokens and tokens <= _FITS:
-        dial, batch = dial | _SMALL_STEPS, round(batch * _SMALLER)
+    small = tokens < _SMALL_ARCHIVE
+    fits = config.effort != "quick" and not config.batch_tokens and tokens <= _FITS
+    if small or fits:
+        dial = dial | _SMALL_STEPS
+    batch = _SMALLEST_STEP if small else round(_BATCH_TOKENS[machine.device] * dial["step"])
     most = dial["seconds"] * (machine.tokens_per_second or _SPEED) / members
     return {
         "epochs": min(dial["epochs"], max(most, dial["tokens"]) / tokens),
