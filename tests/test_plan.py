@@ -48,7 +48,7 @@ def test_an_archive_that_fits_is_read_twice_at_most_in_smaller_steps() -> None:
     assert (small.epochs, small.batch_tokens, small.learning_rate) == (2.0, 96, 1.2e-3)
     assert (large.epochs, large.batch_tokens, large.learning_rate) == (2.0, 256, 1e-3)
     quick = make_plan(TrainingConfig(effort="quick"), tokens=30_000)
-    assert (quick.epochs, quick.batch_tokens, quick.learning_rate) == (1.0, 128, 1.4e-3)
+    assert (quick.epochs, quick.batch_tokens, quick.learning_rate) == (1.0, 256, 2e-3)
 
 
 def test_posts_are_set_aside_wherever_it_is_open_when_to_stop() -> None:

@@ -14,17 +14,17 @@ ORIGINAL_BLOCK = 1_024
 _ORIGINAL = {"epochs": 4.0, "learning_rate": 1.372e-4, "warmup": 0.0, "batch_tokens": 1_024}
 
 # What each turn of the dial means; docs/recipes.md has the measurements. A large archive is read in
-# part: what this machine learns in `seconds`, but never less than `tokens`. `step` is a share of
-# the device's usual one.
+# part: what this machine learns in `seconds`, but never less than `tokens`.
 _EFFORT = {
-    "quick": {"epochs": 1.0, "learning_rate": 1.4e-3, "step": 0.5, "seconds": 75, "tokens": 10_000},
-    "normal": {"epochs": 2.0, "learning_rate": 1e-3, "step": 1.0, "seconds": 250, "tokens": 40_000},
-    "best": {"epochs": 3.0, "learning_rate": 7e-4, "step": 1.0, "seconds": math.inf, "tokens": 0},
+    "quick": {"epochs": 1.0, "learning_rate": 2e-3, "seconds": 75.0, "tokens": 10_000},
+    "normal": {"epochs": 2.0, "learning_rate": 1e-3, "seconds": 250.0, "tokens": 40_000},
+    "best": {"epochs": 3.0, "learning_rate": 7e-4, "seconds": math.inf, "tokens": 0},
 }
 # `normal` and `best` read an archive that fits in small steps, which teach more a token, and twice
 # at most: posts set aside tell where to stop. The rate goes with the root of the step. Two adapters
 # learn it side by side: see `ensemble`. A larger archive is better read by one, in larger steps.
-_SMALL_STEPS = {"epochs": 2.0, "learning_rate": 1.2e-3, "step": 3 / 8}
+_SMALL_STEPS = {"epochs": 2.0, "learning_rate": 1.2e-3}
+_SMALLER = 3 / 8  # than the usual step
 _FITS = 50_000  # tokens
 _MEMBERS = 2
 _WARMUP = 0.1
@@ -138,13 +138,12 @@ def _members(config: TrainingConfig, tokens: int, machine: Machine) -> int:
 def _derive(
     config: TrainingConfig, tokens: int, machine: Machine, members: int
 ) -> dict[str, float]:
-    dial = _EFFORT[config.effort]
+    batch, dial = _BATCH_TOKENS[machine.device], _EFFORT[config.effort]
     tokens = max(tokens, 1)
-    small = tokens < _SMALL_ARCHIVE
-    fits = config.effort != "quick" and not config.batch_tokens and tokens <= _FITS
-    if small or fits:
-        dial = dial | _SMALL_STEPS
-    batch = _SMALLEST_STEP if small else round(_BATCH_TOKENS[machine.device] * dial["step"])
+    if tokens < _SMALL_ARCHIVE:
+        dial, batch = dial | _SMALL_STEPS, _SMALLEST_STEP
+    elif config.effort != "quick" and not config.batch_tokens and tokens <= _FITS:
+        dial, batch = dial | _SMALL_STEPS, round(batch * _SMALLER)
     most = dial["seconds"] * (machine.tokens_per_second or _SPEED) / members
     return {
         "epochs": min(dial["epochs"], max(most, dial["tokens"]) / tokens),
