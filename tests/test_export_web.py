@@ -99,17 +99,36 @@ def greedy(page: Any, prompt: str) -> str:
     return text
 
 
-def native(site: Path, prompt: str) -> str:
-    """Return what llama.cpp itself goes on with, from the same file."""
+def could_say(site: Path, prompt: str, said: str) -> bool:
+    """Tell whether llama.cpp itself goes on like this from the same file, without dice.
+
+    Other kernels round eight bits otherwise, so of words that are as likely, either will do.
+    """
     try:
         engine = LlamaEngine(Model(site / "bot.gguf"), 0)
     except LlamaCppMissing as error:
         pytest.skip(str(error))
-    config = GenerationConfig(n=1, temperature=0.0, max_draws=1, min_tokens=0)
-    [post] = generate(engine, prompt, config, None, seed=0)
-    return post.text
+    most, ids = GenerationConfig().max_tokens, list[int]()
+    rows = engine.begin([0, *engine.encode(prompt)], 1, 512)
+    row, logits = rows.join(), rows.first
+    assert row is not None
+
+    def text(*further: int) -> str:
+        return prompt + engine.decode([*ids, *further]).rstrip("\ufffd")
+
+    while True:
+        near = [int(at) for at in (-logits).argsort() if logits[at] >= logits.max() - TIE]
+        ends = len(ids) == most or any(each == 0 or "\n" in engine.decode([each]) for each in near)
+        if ends and text().rstrip() == said.rstrip():
+            return True
+        fitting = [each for each in near if each and said.startswith(text(each).rstrip())]
+        if len(ids) == most or not fitting:
+            return False
+        ids.append(fitting[0])
+        logits = rows.read({row: fitting[0]})[row]
 
 
+TIE = 0.01  # nats
 PROMPTS = ["", "My dream is", "The gull", "Fog this", "A child asked where"]
 
 
@@ -117,8 +136,11 @@ def test_greedy_it_writes_what_llama_cpp_writes(browser: Any, address: str, site
     with opened(browser, address) as page:
         said = [greedy(page, prompt) for prompt in PROMPTS]
         assert page.evaluate("crossOriginIsolated") is False  # so that was one thread
-    assert said == [native(site, prompt) for prompt in PROMPTS]
-    assert all(text.startswith(prompt) for text, prompt in zip(said, PROMPTS, strict=True))
+    for prompt, text in zip(PROMPTS, said, strict=True):
+        assert text.startswith(prompt)
+        assert could_say(site, prompt, text)
+        assert not could_say(site, prompt, text[:-2] + text[-1])
+    assert sum(map(len, said)) > 200
 
 
 def test_an_older_browser_writes_the_same(browser: Any, address: str, site: Path) -> None:
@@ -126,7 +148,7 @@ def test_an_older_browser_writes_the_same(browser: Any, address: str, site: Path
     with opened(browser, address, before="delete WebAssembly.Suspending") as page:
         said = greedy(page, "My dream is")
         loaded = page.evaluate("performance.getEntriesByType('resource').map((one) => one.name)")
-    assert said == native(site, "My dream is")
+    assert could_say(site, "My dream is", said)
     assert f"{address}wllama/compat.js" in loaded
 
 
@@ -176,7 +198,7 @@ def test_half_a_letter_does_not_end_the_talk(browser: Any, address: str, site: P
         page.click("#write")
         over = re.compile("10 posts are written|was no text, 8 times")
         page.locator("#status", has_text=over).wait_for()
-        assert greedy(page, "The gull") == native(site, "The gull")
+        assert could_say(site, "The gull", greedy(page, "The gull"))
 
 
 def test_a_post_is_copied_as_it_stands(browser: Any, address: str) -> None:
