@@ -22,7 +22,6 @@ from mynah.bot import load_bot
 from mynah.config import GenerationConfig
 from mynah.errors import ExtraMissing, SettingsError
 from mynah.export_web import _checked, card_html, export_web
-from mynah.generation import generate
 from mynah.llama_cpp import LlamaCppMissing, Model
 from mynah.llama_engine import LlamaEngine
 from mynah.model import exact_device
