@@ -28,6 +28,7 @@ from mynah.model import exact_device
 from mynah.notice import LABEL
 from mynah.run_folder import RunFolder, read_json, write_json
 
+TIE = 0.01  # nats between words that are as likely
 HOSTILE = """<img src=x onerror="document.title='taken'"> & Ferry"""
 
 
@@ -127,7 +128,6 @@ def could_say(site: Path, prompt: str, said: str) -> bool:
         logits = rows.read({row: fitting[0]})[row]
 
 
-TIE = 0.01  # nats
 PROMPTS = ["", "My dream is", "The gull", "Fog this", "A child asked where"]
 
 

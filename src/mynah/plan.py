@@ -31,11 +31,11 @@ _WARMUP = 0.1
 _SPEED = 400.0  # tokens a second of a laptop, where nobody has measured this machine's
 _BATCH_TOKENS = {"cpu": 256, "mps": 1_024, "cuda": 2_048}
 _RANK = 8
-# How much an adapter counts for while it learns, alpha over rank: a large one is bold, and needs
-# inputs that are damped. Of several, each does; the bot, their mean, is divided among them.
+_FOREIGN_RANK = 32  # a language that the base hardly knows is more to learn than a voice
+# What an adapter counts for while it alone is heard, alpha over rank; bold where loud channels are
+# damped. Of several that learn side by side each counts so, and in their mean its share.
 _SCALE = 4
 _CAREFUL_SCALE = 2
-_FOREIGN_RANK = 32  # a language that the base hardly knows is more to learn than a voice
 _VALIDATION = 0.05  # of the posts, wherever more than one look is left open
 # An archive below this many tokens is read twice in the smallest steps, by every effort on every
 # device: a third look unlearns more than it teaches.
