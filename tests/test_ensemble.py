@@ -20,7 +20,7 @@ from mynah.early_stopping import main_steps
 from mynah.ensemble import routed, routes_of
 from mynah.errors import TrainingStopped
 from mynah.fast_llama import body_of
-from mynah.lora import adapted, add_adapter, copy_adapter, join_members, save_adapter
+from mynah.lora import adapted, add_adapter, copy_adapter, join_members, joined, save_adapter
 from mynah.loss import post_nats
 from mynah.plan import Machine, Plan, make_plan
 from mynah.training import Checkpoints, Progress, read, train
@@ -139,6 +139,21 @@ def test_members_end_as_the_nearest_adapter_of_the_rank() -> None:
     kept = [layer.lora_A.clone() for layer in adapted(both).values()]
     join_members(both)  # nothing is left to join
     assert all(map(torch.equal, kept, (layer.lora_A for layer in adapted(both).values())))
+
+
+def test_what_members_will_be_can_be_asked_before_they_are() -> None:
+    both = model_of(2)
+    ids = torch.randint(1, 90, (4, 6), generator=torch.Generator().manual_seed(3))
+    for layer in adapted(both).values():
+        layer.damp(torch.linspace(0.5, 1, layer.lora_A.shape[1]))
+    body = body_of(both, int8=False)
+    mean = body(ids)
+    with joined(both):
+        asked = body(ids)
+    assert torch.equal(body(ids), mean)
+    join_members(both)
+    torch.testing.assert_close(asked, body_of(both, int8=False)(ids), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(asked, mean, atol=1e-3)
 
 
 def test_members_of_a_rank_beyond_a_layers_width_end_as_one_of_that_rank() -> None:

@@ -11,7 +11,7 @@ from torch import nn
 import tiny
 from mynah.fast_llama import body_of
 from mynah.lora import adapted, add_adapter
-from mynah.loss import IGNORE, _HeadLoss, bits_per_byte, pad, post_nats, training_loss
+from mynah.loss import IGNORE, Soft, _HeadLoss, bits_per_byte, pad, post_nats, training_loss
 from mynah.model import Base
 
 TEXTS = ["My dream is a queue.", "Fog.", tiny.SENTENCES[0], "Größe 💜 ⛴"]
@@ -74,10 +74,33 @@ def test_the_heads_gradient_is_that_of_plain_cross_entropy(positions: int) -> No
     targets = torch.randint(50, (positions,))
     plain = nn.functional.cross_entropy(hidden @ weight.T, targets, reduction="sum")
     (expected,) = torch.autograd.grad(3 * plain, hidden)
-    fast = _HeadLoss.apply(hidden, weight, targets, None)
+    fast = _HeadLoss.apply(hidden, weight, targets, None, None)
     (found,) = torch.autograd.grad(3 * fast, hidden)
     assert fast.item() == pytest.approx(plain.item(), rel=1e-5)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("positions", [1, 300])
+def test_what_else_is_said_of_a_target_is_a_share_of_it(positions: int) -> None:
+    torch.manual_seed(0)
+    hidden = torch.randn(positions, 16, requires_grad=True)
+    said, weight, correction = (
+        torch.randn(positions, 16),
+        torch.randn(50_000, 16),
+        torch.rand(50_000),
+    )
+    targets = torch.randint(50_000, (positions,))
+    logits = hidden @ weight.T + correction
+    mixed = 0.75 * nn.functional.one_hot(targets, 50_000)
+    mixed = mixed + 0.25 * torch.softmax(said @ weight.T + correction, dim=-1)
+    plain = nn.functional.cross_entropy(logits, mixed, reduction="sum")
+    (expected,) = torch.autograd.grad(plain, hidden)
+    soft = Soft(hidden=said, share=0.25)
+    fast = _HeadLoss.apply(hidden, weight, targets, correction, soft)
+    (found,) = torch.autograd.grad(fast, hidden)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    alone = nn.functional.cross_entropy(logits, targets, reduction="sum")
+    assert fast.item() == pytest.approx(alone.item(), rel=1e-5)  # what is told is the target's
 
 
 def test_the_loss_and_its_gradients_are_those_of_transformers_itself(either_base: Base) -> None:

@@ -100,6 +100,7 @@ def test_the_recipe_of_2020_to_the_letter() -> None:
         "int8": False,
         "block": 1_024,
         "validation": 0.0,
+        "distill": 0.0,
     }
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mynah.bases import cache_folder
+from mynah.early_stopping import looks
 from mynah.ensemble import routes_of
 from mynah.errors import BotError, StorageError
 from mynah.fast_llama import Body
@@ -26,6 +27,7 @@ from mynah.loss import pad
 from mynah.model import Base
 from mynah.plan import Plan
 from mynah.run_folder import read_json, write_json
+from mynah.self_distillation import Teacher
 from mynah.shortlist import Columns
 from mynah.training import make_optimizer, move, read, trained_parameters
 
@@ -41,7 +43,6 @@ class Estimate:
 
 _PASSES = 5
 _PLACES = (0.5, 0.1, 0.9, 0.3, 0.7)  # of the steps that are timed, among all by their size
-_STOPPED = 0.875  # of the steps, where some trainings end after three quarters and others do not
 _SECONDS = 5.0  # of timing, after which no further size is begun
 
 
@@ -112,8 +113,13 @@ def estimate(
     The memory is that of one process, the time that of all of them side by side.
     """
     groups = sorted(([rows[at] for at in step] for step in steps), key=_padded)
-    count = len(groups) * (_STOPPED if plan.validation else 1)
-    seconds = _step_seconds(base, groups, plan, learner) * count / processes * 1.05
+    plain, taught = _step_seconds(base, groups, plan, learner)
+    count, again = float(len(groups)), 0.0
+    if plan.validation:
+        once, middle, end = looks(plan.epochs)
+        again = count * ((middle + end) / 2 - once)  # some trainings end at either
+        count = count * once + again
+    seconds = (count * plain + again * (taught - plain)) * 1.05 / processes
     return Estimate(
         seconds=seconds,
         bytes=_memory(base.model, plan, _padded(groups[-1]) / plan.accumulate / processes),
@@ -121,31 +127,48 @@ def estimate(
     )
 
 
-def _step_seconds(base: Base, groups: Sequence[Rows], plan: Plan, learner: Learner) -> float:
-    """Return what a step takes in the mean; small ones cost far more a token than large ones.
+def _step_seconds(
+    base: Base, groups: Sequence[Rows], plan: Plan, learner: Learner
+) -> tuple[float, float]:
+    """Return what a step takes in the mean, and once the bot teaches itself.
 
-    The very steps of a training, at a rate of 0. The first of a size also makes what the others
-    find, and a machine pauses now and then, so the faster of two counts. `groups` are sorted by
-    size.
+    Small steps cost far more a token than large ones. These are the very steps of a training, at a
+    rate of 0. The first of a size also makes what the others find, and a machine pauses now and
+    then, so the faster of two counts. `groups` are sorted by size.
     """
     held = trained_parameters(base.model).values()
-    optimizer = make_optimizer(flatten(held), plan)
+    weights = flatten(held)
+    optimizer = make_optimizer(weights, plan)
+    teacher = Teacher(
+        base=base, body=learner.body, weights=weights.data, before=weights.data, share=plan.distill
+    )
+
+    def timed(group: Rows, *teachers: Teacher) -> float:
+        again = (_timed_step(base, group, plan, learner, optimizer, *teachers) for _ in range(2))
+        return min(again)
+
     places = [round(part * (len(groups) - 1)) for part in _PLACES]
     took: list[float] = []
     for place in places:
         if not took or 2 * sum(took) < _SECONDS:
-            again = (_timed_step(base, groups[place], plan, learner, optimizer) for _ in range(2))
-            took.append(min(again))
+            took.append(timed(groups[place]))
+    mean = statistics.fmean(took)
+    taught = timed(groups[places[0]], teacher) / took[0] * mean if plan.distill else mean
     unflatten(held)
-    return statistics.fmean(took)
+    return mean, taught
 
 
 def _timed_step(
-    base: Base, group: Rows, plan: Plan, learner: Learner, optimizer: torch.optim.AdamW
+    base: Base,
+    group: Rows,
+    plan: Plan,
+    learner: Learner,
+    optimizer: torch.optim.AdamW,
+    teacher: Teacher | None = None,
 ) -> float:
     start = time.perf_counter()
     routes = routes_of(len(group), 0, plan.members)
-    read(base, learner.body, group, plan, learner.columns(0), routes)
+    read(base, learner.body, group, plan, learner.columns(0), routes, teacher=teacher)
     move(optimizer, plan, 0.0)
     return time.perf_counter() - start
 
@@ -175,12 +198,12 @@ def memory_of(config: Any, plan: Plan, weights: int, trained: int, kept: float) 
 
     Args:
         config: the model's, as transformers has it.
-        plan: whether posts are set aside to stop by: then weights are kept twice more.
+        plan: whether posts are set aside to stop by: then weights are kept four times more.
         weights: bytes of all of them.
         trained: numbers that are trained: each has a gradient and two moments, in four bytes.
         kept: tokens of the largest piece of a step, times the bytes of a number.
     """
-    copies = 3 + 2 * bool(plan.validation)  # the mean of the last weights, and the best
+    copies = 3 + 4 * bool(plan.validation)  # the mean, the best, the first, and who stands aside
     width, layers = config.hidden_size, config.num_hidden_layers
     inner = getattr(config, "intermediate_size", None) or 4 * width
     states = kept * layers * (18 * width + 6 * inner)

@@ -2,14 +2,15 @@
 
 A second look at the posts teaches some accounts a lot, and others little but their own posts by
 heart. Nobody can tell beforehand which, so some posts of the training side are set aside and asked
-at the end of the first half, after three quarters and at the end: a training is over as soon as
-they cost no less than before, and goes back to the weights that they cost least with (Prechelt
+when all others have been read once, half-way from there, and at the end: a training is over as soon
+as they cost no less than before, and goes back to the weights that they cost least with (Prechelt
 1998, "Early Stopping - But When?", doi:10.1007/3-540-49430-8_3). They are not the held-out posts,
 which judge the bot and have no part in making it.
 
-What is asked, and kept, is the mean of the weights of the last steps: half-way the rate is still
+What is asked, and kept, is the mean of the weights of the last steps: on the way the rate is still
 high, and a single step's weights are off to one side (Polyak and Juditsky 1992, "Acceleration of
-Stochastic Approximation by Averaging", doi:10.1137/0330046).
+Stochastic Approximation by Averaging", doi:10.1137/0330046). Members of an ensemble are asked as
+the one adapter that they will be: what making one of them costs is less when they agree.
 
 Then the posts set aside have told what they can, and are learned from like all others: once, at
 the rate of the weights that were gone back to, which falls to zero.
@@ -23,12 +24,13 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from mynah.fast_llama import Body
+from mynah.flat_parameter import standing_in
 from mynah.learner import Rows, nats_a_token
+from mynah.lora import joined
 from mynah.model import Base
 from mynah.plan import Plan, rate_at
 from mynah.replicas import ALONE, Replicas
 
-LOOKS = (0.5, 0.75, 1.0)  # parts of the steps after which is asked
 _STEPS = 30  # over which weights are averaged: each step counts 1/30 less than the next
 _LEAST_RATE = 0.1  # of the peak, at which the posts set aside are learned from
 
@@ -52,6 +54,7 @@ class EarlyStopping:
         steps: Sequence[Sequence[int]],
         validation: Sequence[int],
         weights: nn.Parameter,
+        plan: Plan,
         replicas: Replicas = ALONE,
     ) -> None:
         """Take the posts set aside and what computes their cost.
@@ -63,24 +66,30 @@ class EarlyStopping:
             steps: which rows each step learns from; those of rows set aside are the last ones.
             validation: which rows are set aside.
             weights: all that is trained, as one.
+            plan: how often the others are read, at which rate.
             replicas: the processes that learn together.
         """
-        self._base, self._body, self._replicas = base, body, replicas
+        self.base, self.body, self.plan, self._replicas = base, body, plan, replicas
         self._rows = [rows[at] for at in validation]
         self._steps = len(steps)
         self._last = main_steps(steps, validation)
-        self._places = {max(1, round(part * self._last)) for part in LOOKS}
-        self._weights = weights.data
-        self.mean = self._weights.clone() if validation else None
+        self._places = {max(1, round(part * self._last)) for part in looks(plan.epochs)}
+        self.weights = weights.data
+        self.mean = self.weights.clone() if validation else None
         self.best: Tensor | None = None
+        self.first: Tensor | None = None  # what was asked first, when all had been read once
 
-    def rate(self, course: Standing, plan: Plan) -> float:
+    def teaching(self, course: Standing) -> Tensor | None:
+        """Return the weights after the first look, while there is another one."""
+        return self.first if course.step < self._last else None
+
+    def rate(self, course: Standing) -> float:
         """Return the learning rate of the step that comes next."""
         if course.step < self._last:
-            return rate_at(course.step, self._last, plan)
-        least = _LEAST_RATE * plan.learning_rate
+            return rate_at(course.step, self._last, self.plan)
+        least = _LEAST_RATE * self.plan.learning_rate
         left = (self._steps - course.step) / (self._steps - self._last)
-        return left * max(rate_at(course.best_step, self._last, plan), least)
+        return left * max(rate_at(course.best_step, self._last, self.plan), least)
 
     def look(self, course: Standing) -> None:
         """Take in the weights after a step; where due, ask, and note or go back to the best.
@@ -89,8 +98,9 @@ class EarlyStopping:
         """
         if self.mean is None or course.step > self._last:
             return
-        self.mean.lerp_(self._weights, max(1 / course.step, 1 / _STEPS))
+        self.mean.lerp_(self.weights, max(1 / course.step, 1 / _STEPS))
         if course.step in self._places:
+            self.first = self.mean.clone() if self.first is None else self.first
             nats = self._replicas.agree(self._cost_with(self.mean))
             over = course.best_nats is not None and nats >= course.best_nats
             if not over:
@@ -101,17 +111,19 @@ class EarlyStopping:
 
     def _go_back(self, course: Standing) -> None:
         assert self.best is not None
-        self._weights.copy_(self.best)
+        self.weights.copy_(self.best)
         course.step = self._last
 
     def _cost_with(self, weights: Tensor) -> float:
         """Return what the posts set aside cost, in nats a token, with these weights."""
-        own = self._weights.clone()
-        self._weights.copy_(weights)
-        try:
-            return nats_a_token(self._base, self._body, self._rows)
-        finally:
-            self._weights.copy_(own)
+        with standing_in(self.weights, weights), joined(self.base.model):
+            return nats_a_token(self.base, self.body, self._rows)
+
+
+def looks(epochs: float) -> tuple[float, float, float]:
+    """Return the parts of the steps after which is asked, of so many epochs, more than one."""
+    once = 1 / max(epochs, 1)
+    return once, (once + 1) / 2, 1.0
 
 
 def main_steps(steps: Sequence[Sequence[int]], validation: Sequence[int]) -> int:

@@ -6,10 +6,11 @@ arithmetic ("FlatParameter", Zhao et al. 2023, "PyTorch FSDP", arXiv:2304.11277)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @torch.no_grad()
@@ -38,7 +39,18 @@ def unflatten(parameters: Iterable[nn.Parameter]) -> None:
         each.data, each.grad = each.data.clone(), None
 
 
-def gradient_of(flat: nn.Parameter) -> torch.Tensor:
+def gradient_of(flat: nn.Parameter) -> Tensor:
     """Return the gradient of flat weights, which always have one."""
     assert flat.grad is not None
     return flat.grad
+
+
+@contextmanager
+def standing_in(weights: Tensor, others: Tensor) -> Iterator[None]:
+    """Let flat weights have the values of others [count] for a while."""
+    own = weights.clone()
+    weights.copy_(others)
+    try:
+        yield
+    finally:
+        weights.copy_(own)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mynah.fast_llama import Body, FastLlama, body_of, supports
-from mynah.loss import IGNORE, pad, post_nats, training_loss
+from mynah.loss import IGNORE, Soft, pad, post_nats, training_loss
 from mynah.model import Base
 from mynah.plan import Machine, Plan
 from mynah.shortlist import Columns, Shortlist, choose_shortlist
@@ -66,11 +66,16 @@ def _some(rows: Rows) -> Rows:
 
 
 def piece_loss(
-    base: Base, body: Body, ids: Tensor, targets: Tensor, columns: Columns | None
+    base: Base,
+    body: Body,
+    ids: Tensor,
+    targets: Tensor,
+    columns: Columns | None,
+    soft: Soft | None = None,
 ) -> Tensor:
     """Return the sum of cross-entropies of a piece of a batch, wherever the model is."""
     device = base.device.name
-    return training_loss(base.model, body, ids.to(device), targets.to(device), columns)
+    return training_loss(base.model, body, ids.to(device), targets.to(device), columns, soft)
 
 
 def nats_a_token(base: Base, body: Body, rows: Rows) -> float:

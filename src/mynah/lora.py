@@ -84,25 +84,27 @@ class LoraLinear(nn.Module):
 
     @torch.no_grad()
     def join(self) -> None:
-        """Replace the members by one adapter of their rank: the nearest to their mean.
+        """Replace the members by one adapter of their rank, and reckon the damping into it."""
+        if self.members > 1:
+            self.lora_A, self.lora_B = (nn.Parameter(each) for each in self.nearest())
+        elif self.damping is not None:
+            self.lora_A = nn.Parameter(self.down)
+        self.members, self.damping = 1, None
+
+    @torch.no_grad()
+    def nearest(self) -> tuple[Tensor, Tensor]:
+        """Return A and B of one member's rank, nearest to the mean of all as it is heard.
 
         By the largest singular values of the product (Eckart and Young 1936, Psychometrika 1).
-        Where inputs were damped, that is reckoned into it.
         """
-        if self.damping is not None:
-            self.lora_A, self.damping = nn.Parameter(self.down), None
-        if self.members == 1:
-            return
         out, up = torch.linalg.qr(self.lora_B)
-        into, down = torch.linalg.qr(self.lora_A.T)
+        into, down = torch.linalg.qr(self.down.T)
         left, sizes, right = torch.linalg.svd(up @ down.T, full_matrices=False)
         roots = sizes[: self.rank].sqrt()
         first = roots[:, None] * (right[: self.rank] @ into.T)
         second = out @ left[:, : self.rank] * roots
         lacking = self.rank - len(roots)  # of a rank that is more than the layer's width
-        self.lora_A = nn.Parameter(nn.functional.pad(first, (0, 0, 0, lacking)))
-        self.lora_B = nn.Parameter(nn.functional.pad(second, (0, lacking)))
-        self.members = 1
+        return nn.functional.pad(first, (0, 0, 0, lacking)), nn.functional.pad(second, (0, lacking))
 
 
 # Parts of a layer's name in Llama and its kin, and in GPT-2.
@@ -151,6 +153,24 @@ def join_members(model: Any) -> None:
     """Make one adapter of those that learned side by side, in place."""
     for layer in adapted(model).values():
         layer.join()
+
+
+@contextmanager
+def joined(model: Any) -> Iterator[None]:
+    """Let a model compute for a while what it will once its members are joined."""
+    several = [layer for layer in adapted(model).values() if layer.members > 1]
+    held = [(layer.lora_A.data, layer.lora_B.data, layer.damping) for layer in several]
+    for layer in several:
+        first, second = layer.nearest()
+        missing = len(layer.lora_A) - len(first)
+        layer.lora_A.data = nn.functional.pad(first, (0, 0, 0, missing))
+        layer.lora_B.data = nn.functional.pad(second, (0, missing))
+        layer.damping = None
+    try:
+        yield
+    finally:
+        for layer, (first, second, damping) in zip(several, held, strict=True):
+            layer.lora_A.data, layer.lora_B.data, layer.damping = first, second, damping
 
 
 def merge_adapter(model: Any) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,6 +24,14 @@ IGNORE = -100  # targets at padded places
 _ROWS = 256  # rows of logits that exist at once: 256 x 49,152 bf16 numbers are 25 MB
 _LOGITS = _ROWS * 49_152
 _NEAR = 16  # rows of logits in fp32 at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Soft:
+    """What is learned of a target besides the target itself."""
+
+    hidden: Tensor  # what tells all tokens' chances there [posts, tokens, width]
+    share: float  # how much of the target they are
 
 
 def pad(rows: Sequence[Sequence[int]], filler: int) -> tuple[Tensor, Tensor]:
@@ -46,42 +55,67 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, correction: Tensor | None
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        correction: Tensor | None,
+        soft: Soft | None,
     ) -> Tensor:
         gradient = torch.empty_like(hidden)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         rows = _LOGITS // len(weight)
         for start in range(0, len(hidden), rows):
             piece = slice(start, start + rows)
-            logits = hidden[piece] @ weight.T
-            if correction is not None:
-                logits += correction
-            chance = torch.softmax(logits, dim=-1)
+            chance = _chances(hidden[piece], weight, correction)
             wanted = targets[piece]
             at = torch.arange(len(wanted), device=chance.device), wanted
             total -= chance[at].float().clamp_min(1e-30).log().sum()
-            chance[at] -= 1
+            if soft:
+                said = _chances(soft.hidden[piece], weight, correction)
+                chance.sub_(said, alpha=soft.share)
+            chance[at] -= 1 - soft.share if soft else 1
             torch.mm(chance, weight, out=gradient[piece])
         ctx.save_for_backward(gradient)
         return total
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * scale.to(gradient.dtype), None, None, None
+        return gradient * scale.to(gradient.dtype), None, None, None, None
+
+
+def _chances(hidden: Tensor, weight: Tensor, correction: Tensor | None) -> Tensor:
+    """Return the softmax of hidden states [rows, width] over a head's rows [rows, columns]."""
+    logits = hidden @ weight.T
+    if correction is not None:
+        logits += correction
+    return torch.softmax(logits, dim=-1)
 
 
 def training_loss(
-    model: Any, body: Body, ids: Tensor, targets: Tensor, columns: Columns | None = None
+    model: Any,
+    body: Body,
+    ids: Tensor,
+    targets: Tensor,
+    columns: Columns | None = None,
+    soft: Soft | None = None,
 ) -> Tensor:
     """Return the sum of cross-entropies in nats over real targets [posts, tokens].
 
-    With `columns`, an estimate of it from a part of the vocabulary.
+    Args:
+        model: whose head goes from a hidden state to logits.
+        body: what computes hidden states.
+        ids: tokens [posts, tokens].
+        targets: the next ones, IGNORE where padded.
+        columns: a part of the vocabulary, for an estimate; None: all of it.
+        soft: what stands for a share of each target in the gradient; the sum is of the targets.
     """
     hidden = body(ids)
     real = targets != IGNORE
     head = model.get_output_embeddings()
     if head.weight.requires_grad or head.bias is not None:
+        assert soft is None  # `teacher_of` knows
         logits = head(hidden[real]).float()
         return nn.functional.cross_entropy(logits, targets[real], reduction="sum")
     wanted = targets[real]
@@ -89,7 +123,9 @@ def training_loss(
     if columns is not None:
         weight, correction, wanted = columns.weight, columns.correction, columns.place[wanted]
     rows = whole_rows(hidden[real])  # nothing is wanted of those behind
-    loss: Tensor = _HeadLoss.apply(rows, weight, wanted, correction)  # type: ignore[no-untyped-call]
+    if soft:
+        soft = Soft(hidden=whole_rows(soft.hidden[real]), share=soft.share)
+    loss: Tensor = _HeadLoss.apply(rows, weight, wanted, correction, soft)  # type: ignore[no-untyped-call]
     return loss
 
 

@@ -37,6 +37,7 @@ _FOREIGN_RANK = 32  # a language that the base hardly knows is more to learn tha
 _SCALE = 4
 _CAREFUL_SCALE = 2
 _VALIDATION = 0.05  # of the posts, wherever more than one look is left open
+_DISTILL = 0.5  # of a target, once posts come again: see `self_distillation`
 # An archive below this many tokens is read twice in the smallest steps, by every effort on every
 # device: a third look unlearns more than it teaches.
 _SMALL_ARCHIVE = 15_000
@@ -78,6 +79,7 @@ class Plan:
     int8: bool  # frozen matrices are multiplied in eight bits
     block: int | None  # tokens a block where posts are packed, None: one post one example
     validation: float  # share of the posts that are set aside to stop by
+    distill: float  # share of a target that is what the bot said before, once posts come again
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as run.json holds it."""
@@ -103,6 +105,7 @@ def make_plan(
         if (chosen := getattr(config, name)) is not None:
             derived[name] = chosen
     rank = None if original else config.rank or (_FOREIGN_RANK if foreign else _RANK)
+    aside = 0.0 if original else _validation(config, tokens, float(derived["epochs"]))
     scale = (_SCALE if machine.damping else _CAREFUL_SCALE) / members
     return Plan(
         recipe=config.recipe,
@@ -124,7 +127,8 @@ def make_plan(
         dropout=original,
         int8=not original and (machine.int8 if config.int8 is None else config.int8),
         block=ORIGINAL_BLOCK if original else None,
-        validation=0.0 if original else _validation(config, tokens, float(derived["epochs"])),
+        validation=aside,
+        distill=_DISTILL if aside else 0.0,
     )
 
 

@@ -30,10 +30,12 @@ from mynah.model import Base
 from mynah.plan import Plan
 from mynah.replicas import ALONE, Replicas
 from mynah.run_folder import storage_errors
+from mynah.self_distillation import Teacher, teacher_of
 from mynah.shortlist import Columns
 
 _STATE = "state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's
+_KEPT = ("mean", "best", "first")  # weights that early stopping holds, where it does
 # How weights lie in one, and what they count for: others would be mixed up.
 _ORDER = "matrix by matrix, damped, each member whole"
 
@@ -115,10 +117,9 @@ def train(
         TrainingStopped: Ctrl-C or a polite kill; the state is saved, the error says how to go on.
     """
     learner = learner or fit(base, rows, plan)  # before the weights of a resumed one
-    held = trained_parameters(base.model).values()
-    weights = flatten(held)
+    weights = flatten(trained_parameters(base.model).values())
     optimizer = make_optimizer(weights, plan)
-    stopping = EarlyStopping(base, learner.body, rows, steps, validation, weights, replicas)
+    stopping = EarlyStopping(base, learner.body, rows, steps, validation, weights, plan, replicas)
     course = _restore(optimizer, stopping, checkpoints)
     watch = _Stopwatch(course)
     base.model.train(plan.dropout)
@@ -126,10 +127,11 @@ def train(
         while (step := course.step) < len(steps):
             torch.manual_seed(hash((plan.seed, step)))  # dropout: a resumed step draws the same
             group = [rows[at] for at in steps[step]]
-            rate = stopping.rate(course, plan)
+            rate = stopping.rate(course)
             columns = learner.columns(hash((plan.seed, step)))
             routes = routes_of(len(group), turns[step] if turns else ALL, plan.members)
-            nats, tokens = read(base, learner.body, group, plan, columns, routes, replicas)
+            teacher = teacher_of(stopping, course)
+            nats, tokens = read(base, learner.body, group, plan, columns, routes, replicas, teacher)
             nats, stop = replicas.add(gradient_of(weights), nats, bool(stopped))
             move(optimizer, plan, rate)
             watch.count(nats / tokens, tokens, len(group))
@@ -140,10 +142,15 @@ def train(
                 _save(optimizer, course, stopping, checkpoints)
             if stop:
                 raise _stop_error(checkpoints)
-    unflatten(held)
+    _finish(base)
+    return course
+
+
+def _finish(base: Base) -> None:
+    """Make one adapter of what has learned."""
+    unflatten(trained_parameters(base.model).values())
     join_members(base.model)
     base.model.eval()
-    return course
 
 
 def make_optimizer(weights: nn.Parameter, plan: Plan) -> torch.optim.AdamW:
@@ -165,6 +172,7 @@ def read(
     columns: Columns | None,
     routes: Tensor | None = None,
     replicas: Replicas = ALONE,
+    teacher: Teacher | None = None,
 ) -> tuple[float, int]:
     """Find the gradients of this process's share of a group of rows.
 
@@ -176,6 +184,7 @@ def read(
         columns: what the softmax runs over; None: all.
         routes: which member of the adapter each row goes through; None: all through all.
         replicas: the processes that learn together.
+        teacher: who says a part of what is learned.
 
     Returns:
         Nats of the share, and tokens of the whole group, over which the loss is a mean.
@@ -186,8 +195,9 @@ def read(
     for piece in replicas.share(torch.arange(len(ids))).chunk(plan.accumulate):
         if not len(piece):
             continue
+        soft = teacher(ids[piece]) if teacher else None
         with routed(body, None if routes is None else routes[piece]):
-            loss = piece_loss(base, body, ids[piece], targets[piece], columns)
+            loss = piece_loss(base, body, ids[piece], targets[piece], columns, soft)
             (loss / tokens).backward()  # type: ignore[no-untyped-call]
         nats += loss.item()
     return nats, tokens
@@ -276,7 +286,7 @@ def _save(
     [weights] = optimizer.param_groups[0]["params"]
     tensors = {"weights": weights.detach()}
     tensors |= {key: optimizer.state[weights][key] for key in _MOMENTS}
-    kept = {"mean": stopping.mean, "best": stopping.best}
+    kept = {name: getattr(stopping, name) for name in _KEPT}
     tensors |= {name: each for name, each in kept.items() if each is not None}
     notes = {"key": checkpoints.key, "order": _ORDER, "course": json.dumps(vars(course))}
     with storage_errors(checkpoints.folder):
@@ -317,10 +327,8 @@ def _restore(
         weights.data.copy_(state.get_tensor("weights"))
         moments = {key: state.get_tensor(key).to(weights.device) for key in _MOMENTS}
         optimizer.state[weights] = {"step": torch.tensor(float(len(course.losses))), **moments}
-        if stopping.mean is not None:
-            stopping.mean.copy_(state.get_tensor("mean"))
-        if course.best_step:
-            stopping.best = state.get_tensor("best").to(weights.device)
+        for name in set(_KEPT).intersection(state.keys()):
+            setattr(stopping, name, state.get_tensor(name).to(weights.device))
     return course
 
 

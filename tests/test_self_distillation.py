@@ -1,0 +1,67 @@
+"""Who teaches a bot that reads posts again: itself, as it was after the first look; in part."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import tiny
+from mynah import training
+from mynah.config import TrainingConfig
+from mynah.lora import add_adapter
+from mynah.loss import Soft
+from mynah.plan import Plan, make_plan
+from mynah.self_distillation import Teacher
+from mynah.training import train, trained_parameters
+
+PLAN = make_plan(TrainingConfig(learning_rate=0.02), tokens=30_000)
+ASIDE = (20, 21, 22, 23)
+STEPS = [list(range(at, at + 5)) for at in (0, 5, 10, 15)]
+
+
+def learned(folder: Path, plan: Plan) -> list[Tensor]:
+    """Return what a training of two looks, and of the posts set aside, ends with."""
+    base = tiny.fp32(folder)
+    add_adapter(base.model, rank=4, alpha=8, seed=0)
+    train(base, tiny.rows_of(base), [*STEPS, *STEPS, [20, 21]], plan, validation=ASIDE)
+    return list(trained_parameters(base.model).values())
+
+
+def test_what_was_said_before_teaches_while_posts_come_again(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[Tensor, Soft]] = []
+    ask = Teacher.__call__
+
+    def note(self: Teacher, ids: Tensor) -> Soft:
+        own = self.weights.clone()
+        told.append((self.before.clone(), ask(self, ids)))
+        assert torch.equal(self.weights, own)  # it only stood in
+        return told[-1][1]
+
+    monkeypatch.setattr(training.Teacher, "__call__", note)
+    learned(tiny_base, PLAN)
+    assert len(told) == len(STEPS)  # neither in the first look nor of posts never read
+    assert {soft.share for _, soft in told} == {0.5}
+    assert torch.equal(told[0][0], told[-1][0])  # whatever the looks between find
+    assert not any(soft.hidden.requires_grad for _, soft in told)
+
+
+def test_a_share_of_nothing_is_plain_learning(tiny_base: Path) -> None:
+    plain = learned(tiny_base, replace(PLAN, distill=0.0))
+    none = learned(tiny_base, replace(PLAN, distill=1e-12))
+    half = learned(tiny_base, PLAN)
+    for one, other, taught in zip(plain, none, half, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+        assert not torch.allclose(one, taught, atol=1e-3) or not one.any()
+
+
+def test_nobody_teaches_where_posts_are_read_once() -> None:
+    for config in (TrainingConfig(effort="quick"), TrainingConfig(recipe="huggingtweets")):
+        assert make_plan(config, tokens=30_000).distill == 0.0
+    assert make_plan(TrainingConfig(), tokens=30_000).distill == 0.5
+    assert make_plan(TrainingConfig(), tokens=14_000).distill == 0.0  # nobody is set aside
