@@ -51,6 +51,26 @@ def test_what_was_said_before_teaches_while_posts_come_again(
     assert not any(soft.hidden.requires_grad for _, soft in told)
 
 
+def test_what_was_said_of_a_batch_is_kept_until_all_members_have_read_it(tiny_base: Path) -> None:
+    base = tiny.fp32(tiny_base)
+    add_adapter(base.model, rank=4, alpha=8, seed=0)
+    asked: list[Tensor] = []
+
+    def body(ids: Tensor) -> Tensor:
+        asked.append(ids)
+        hidden: Tensor = base.model.base_model(input_ids=ids).last_hidden_state
+        return hidden
+
+    weights = torch.zeros(5)
+    teacher = Teacher(base=base, body=body, weights=weights, before=weights, share=0.5, again=1)
+    one, other = torch.tensor([[0, 5, 6]]), torch.tensor([[0, 5, 7]])
+    first, _, again = teacher(one), teacher(other), teacher(one)
+    assert first.hidden is again.hidden and len(asked) == 2
+    assert list(teacher.said) == [other.numpy().tobytes()]  # nobody will ask of the first again
+    teacher(one)
+    assert len(asked) == 3  # but if it is a third look
+
+
 def test_a_share_of_nothing_is_plain_learning(tiny_base: Path) -> None:
     plain = learned(tiny_base, replace(PLAN, distill=0.0))
     none = learned(tiny_base, replace(PLAN, distill=1e-12))

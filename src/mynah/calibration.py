@@ -119,7 +119,7 @@ def estimate(
         once, middle, end = looks(plan.epochs)
         again = count * ((middle + end) / 2 - once)  # some trainings end at either
         count = count * once + again
-    seconds = (count * plain + again * (taught - plain)) * 1.05 / processes
+    seconds = (count * plain + again * (taught - plain) / plan.members) * 1.05 / processes
     return Estimate(
         seconds=seconds,
         bytes=_memory(base.model, plan, _padded(groups[-1]) / plan.accumulate / processes),

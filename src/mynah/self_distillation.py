@@ -10,7 +10,7 @@ the posts by heart too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -31,20 +31,48 @@ class Teacher:
     weights: Tensor  # that learn [count]
     before: Tensor  # that teach [count]
     share: float  # of a target, 0 to 1
+    again: int = 0  # times that a batch comes back
+    said: dict[bytes, tuple[Tensor, int]] = field(default_factory=dict)  # and how often it will
 
     @torch.no_grad()
     def __call__(self, ids: Tensor) -> Soft:
-        """Return what was made of posts [posts, tokens]; all members of an ensemble say it."""
-        with standing_in(self.weights, self.before):
-            return Soft(hidden=self.body(ids.to(self.base.device.name)), share=self.share)
+        """Return what was made of posts [posts, tokens]; all members of an ensemble say it.
+
+        Each member reads a batch, so what was made of it is kept until the last one has.
+        """
+        key = ids.numpy().tobytes()
+        hidden, left = self.said.pop(key, (None, self.again))
+        if hidden is None:
+            with standing_in(self.weights, self.before):
+                hidden = self.body(ids.to(self.base.device.name))
+        else:
+            left -= 1
+        if left:
+            self.said[key] = hidden, left
+        return Soft(hidden=hidden, share=self.share)
 
 
-def teacher_of(stopping: EarlyStopping, course: Standing) -> Teacher | None:
-    """Return who teaches the next step; nobody, while posts are read for the first time."""
-    base, before, share = stopping.base, stopping.teaching(course), stopping.plan.distill
-    plain = base.model.get_output_embeddings().bias is None
-    if before is None or not share or not plain:
-        return None
-    return Teacher(
-        base=base, body=stopping.body, weights=stopping.weights, before=before, share=share
-    )
+class Teaching:
+    """Says who teaches a step."""
+
+    def __init__(self, stopping: EarlyStopping) -> None:
+        head = stopping.base.model.get_output_embeddings()
+        self._able = stopping.plan.distill > 0 and head.bias is None
+        self._stopping = stopping
+        self._teacher: Teacher | None = None
+
+    def teacher(self, course: Standing) -> Teacher | None:
+        """Return who teaches the next step; nobody, while posts are read for the first time."""
+        before = self._stopping.teaching(course) if self._able else None
+        if before is None:
+            self._teacher = None
+        elif self._teacher is None:
+            self._teacher = Teacher(
+                base=self._stopping.base,
+                body=self._stopping.body,
+                weights=self._stopping.weights,
+                before=before,
+                share=self._stopping.plan.distill,
+                again=self._stopping.plan.members - 1,
+            )
+        return self._teacher
