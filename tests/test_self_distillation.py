@@ -16,7 +16,7 @@ from mynah.lora import add_adapter
 from mynah.loss import Soft
 from mynah.plan import Plan, make_plan
 from mynah.self_distillation import Teacher
-from mynah.training import train, trained_parameters
+from mynah.training import Progress, train, trained_parameters
 
 PLAN = make_plan(TrainingConfig(learning_rate=0.02), tokens=30_000)
 ASIDE = (20, 21, 22, 23)
@@ -29,6 +29,21 @@ def learned(folder: Path, plan: Plan) -> list[Tensor]:
     add_adapter(base.model, rank=4, alpha=8, seed=0)
     train(base, tiny.rows_of(base), [*STEPS, *STEPS, [20, 21]], plan, validation=ASIDE)
     return list(trained_parameters(base.model).values())
+
+
+def test_where_none_can_be_set_aside_the_mean_is_kept_and_nobody_asks(tiny_base: Path) -> None:
+    base = tiny.fp32(tiny_base)
+    add_adapter(base.model, rank=4, alpha=8, seed=0)
+    seen: list[Tensor] = []
+
+    def note(progress: Progress) -> None:
+        seen.append(next(iter(trained_parameters(base.model).values())).detach().clone())
+
+    course = train(base, tiny.rows_of(base), [*STEPS, *STEPS], PLAN, on_step=note)
+    assert (course.best_step, course.best_nats, len(course.losses)) == (0, None, 8)
+    kept = next(iter(trained_parameters(base.model).values()))
+    torch.testing.assert_close(kept.detach(), torch.stack(seen).mean(dim=0), rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(kept, seen[-1], atol=1e-4)
 
 
 def test_what_was_said_before_teaches_while_posts_come_again(
@@ -84,4 +99,5 @@ def test_nobody_teaches_where_posts_are_read_once() -> None:
     for config in (TrainingConfig(effort="quick"), TrainingConfig(recipe="huggingtweets")):
         assert make_plan(config, tokens=30_000).distill == 0.0
     assert make_plan(TrainingConfig(), tokens=30_000).distill == 0.5
-    assert make_plan(TrainingConfig(), tokens=14_000).distill == 0.0  # nobody is set aside
+    assert make_plan(TrainingConfig(), tokens=14_000).distill == 0.5
+    assert make_plan(TrainingConfig(epochs=2.0), tokens=30_000).distill == 0.0  # as it was typed

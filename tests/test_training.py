@@ -335,7 +335,7 @@ def test_the_estimate_counts_the_weights_that_are_kept_to_go_back_to(tiny_base: 
     trained = sum(each.numel() for each in trained_parameters(base.model).values())
     found = [
         estimate(base, rows, STEPS, plan, fit(base, rows, plan)).bytes
-        for plan in (plain, replace(plain, validation=0.1))
+        for plan in (plain, replace(plain, validation=0.1, distill=0.5))
     ]
     assert found[1] - found[0] == 4 * 4 * trained
 

@@ -115,10 +115,10 @@ def estimate(
     groups = sorted(([rows[at] for at in step] for step in steps), key=_padded)
     plain, taught = _step_seconds(base, groups, plan, learner)
     count, again = float(len(groups)), 0.0
-    if plan.validation:
+    if plan.distill:
         once, middle, end = looks(plan.epochs)
-        again = count * ((middle + end) / 2 - once)  # some trainings end at either
-        count = count * once + again
+        again = count * (((middle + end) / 2 if plan.validation else end) - once)
+        count = count * once + again  # where posts are set aside, some end at either
     seconds = (count * plain + again * (taught - plain) / plan.members) * 1.05 / processes
     return Estimate(
         seconds=seconds,
@@ -198,12 +198,13 @@ def memory_of(config: Any, plan: Plan, weights: int, trained: int, kept: float) 
 
     Args:
         config: the model's, as transformers has it.
-        plan: whether posts are set aside to stop by: then weights are kept four times more.
+        plan: whether it teaches itself: then it keeps the mean of its weights, those that teach,
+            and its own while those speak; and the best ones, where posts are set aside.
         weights: bytes of all of them.
         trained: numbers that are trained: each has a gradient and two moments, in four bytes.
         kept: tokens of the largest piece of a step, times the bytes of a number.
     """
-    copies = 3 + 4 * bool(plan.validation)  # the mean, the best, the first, and who stands aside
+    copies = 3 + 3 * bool(plan.distill) + bool(plan.validation)
     width, layers = config.hidden_size, config.num_hidden_layers
     inner = getattr(config, "intermediate_size", None) or 4 * width
     states = kept * layers * (18 * width + 6 * inner)

@@ -57,6 +57,7 @@ _SETTINGS = {
     "rank": "Rank of the adapter",
     "epochs": "Epochs",
     "validation": "Share of the posts set aside to tell when to stop",
+    "distill": "Share that the bot itself teaches, where posts come again",
     "steps": "Steps",
     "best_step": "Step that learning went back to",
     "tokens": "Tokens",

@@ -44,7 +44,7 @@ class Standing(Protocol):
 
 
 class EarlyStopping:
-    """Asks the posts set aside; without any, never stops and averages nothing."""
+    """Asks the posts set aside; without any, never stops, and ends with the mean if it teaches."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class EarlyStopping:
         self._last = main_steps(steps, validation)
         self._places = {max(1, round(part * self._last)) for part in looks(plan.epochs)}
         self.weights = weights.data
-        self.mean = self.weights.clone() if validation else None
+        self.mean = self.weights.clone() if validation or plan.distill else None
         self.best: Tensor | None = None
         self.first: Tensor | None = None  # what was asked first, when all had been read once
 
@@ -101,13 +101,19 @@ class EarlyStopping:
         self.mean.lerp_(self.weights, max(1 / course.step, 1 / _STEPS))
         if course.step in self._places:
             self.first = self.mean.clone() if self.first is None else self.first
-            nats = self._replicas.agree(self._cost_with(self.mean))
-            over = course.best_nats is not None and nats >= course.best_nats
-            if not over:
-                course.best_step, course.best_nats = course.step, nats
-                self.best = self.mean.clone()
-            if over or course.step == self._last:
-                self._go_back(course)
+            if self._rows:
+                self._ask(course, self.mean)
+            elif course.step == self._last:
+                self.weights.copy_(self.mean)
+
+    def _ask(self, course: Standing, mean: Tensor) -> None:
+        nats = self._replicas.agree(self._cost_with(mean))
+        over = course.best_nats is not None and nats >= course.best_nats
+        if not over:
+            course.best_step, course.best_nats = course.step, nats
+            self.best = mean.clone()
+        if over or course.step == self._last:
+            self._go_back(course)
 
     def _go_back(self, course: Standing) -> None:
         assert self.best is not None

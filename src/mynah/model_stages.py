@@ -282,6 +282,11 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
     often = "once" if plan.epochs == 1 else f"{plan.epochs:.3g} times"
     if lessons.validation:
         often += f" at most ({len(lessons.validation)} set aside tell when to stop)"
+    if plan.distill:
+        watch.say(
+            f"Read again, {plan.distill:.0%} of what a post teaches is what the bot expected there "
+            "after the first time."
+        )
     watch.say(
         f"Effort {plan.effort}: the posts {often}, {len(lessons.steps)} steps of "
         f"{plan.batch_tokens} tokens, learning rate {plan.learning_rate:g}, seed {plan.seed}."

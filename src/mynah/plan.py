@@ -36,7 +36,7 @@ _FOREIGN_RANK = 32  # a language that the base hardly knows is more to learn tha
 # damped. Of several that learn side by side each counts so, and in their mean its share.
 _SCALE = 4
 _CAREFUL_SCALE = 2
-_VALIDATION = 0.05  # of the posts, wherever more than one look is left open
+_VALIDATION = 0.05  # of the posts, wherever it is left open when to stop
 _DISTILL = 0.5  # of a target, once posts come again: see `self_distillation`
 # An archive below this many tokens is read twice in the smallest steps, by every effort on every
 # device: a third look unlearns more than it teaches.
@@ -105,7 +105,7 @@ def make_plan(
         if (chosen := getattr(config, name)) is not None:
             derived[name] = chosen
     rank = None if original else config.rank or (_FOREIGN_RANK if foreign else _RANK)
-    aside = 0.0 if original else _validation(config, tokens, float(derived["epochs"]))
+    again = not original and config.epochs is None and derived["epochs"] > 1
     scale = (_SCALE if machine.damping else _CAREFUL_SCALE) / members
     return Plan(
         recipe=config.recipe,
@@ -127,8 +127,8 @@ def make_plan(
         dropout=original,
         int8=not original and (machine.int8 if config.int8 is None else config.int8),
         block=ORIGINAL_BLOCK if original else None,
-        validation=aside,
-        distill=_DISTILL if aside else 0.0,
+        validation=_VALIDATION if again and tokens >= _SMALL_ARCHIVE else 0.0,
+        distill=_DISTILL if again else 0.0,
     )
 
 
@@ -155,12 +155,6 @@ def _derive(
         "warmup": _WARMUP,
         "batch_tokens": batch * members,
     }
-
-
-def _validation(config: TrainingConfig, tokens: int, epochs: float) -> float:
-    """Return the share of the posts that are set aside; of a small archive none can be spared."""
-    open_ended = config.epochs is None and epochs > 1 and tokens >= _SMALL_ARCHIVE
-    return _VALIDATION if open_ended else 0.0
 
 
 def rate_at(step: int, total: int, plan: Plan) -> float:
