@@ -31,7 +31,8 @@ from mynah.model import Base
 from mynah.plan import Plan, rate_at
 from mynah.replicas import ALONE, Replicas
 
-_STEPS = 30  # over which weights are averaged: each step counts 1/30 less than the next
+_STEPS = 30  # over which weights are averaged at most: each step counts 1/30 less than the next
+_PART = 1 / 8  # of all steps: a short training's first ones are far from its last
 _LEAST_RATE = 0.1  # of the peak, at which the posts set aside are learned from
 
 
@@ -75,6 +76,7 @@ class EarlyStopping:
         self._last = main_steps(steps, validation)
         self._places = {max(1, round(part * self._last)) for part in looks(plan.epochs)}
         self.weights = weights.data
+        self._share = 1 / max(1, min(_STEPS, round(_PART * self._last)))
         self.mean = self.weights.clone() if validation or plan.distill else None
         self.best: Tensor | None = None
         self.first: Tensor | None = None  # what was asked first, when all had been read once
@@ -98,7 +100,7 @@ class EarlyStopping:
         """
         if self.mean is None or course.step > self._last:
             return
-        self.mean.lerp_(self.weights, max(1 / course.step, 1 / _STEPS))
+        self.mean.lerp_(self.weights, max(1 / course.step, self._share))
         if course.step in self._places:
             self.first = self.mean.clone() if self.first is None else self.first
             if self._rows:
