@@ -114,16 +114,12 @@ def estimate(
     """
     groups = sorted(([rows[at] for at in step] for step in steps), key=_padded)
     plain, taught = _step_seconds(base, groups, plan, learner)
-    count, again = float(len(groups)), 0.0
-    if plan.distill:
-        once, middle, end = looks(plan.epochs)
-        again = count * (((middle + end) / 2 if plan.validation else end) - once)
-        count = count * once + again  # where posts are set aside, some end at either
-    seconds = (count * plain + again * (taught - plain) / plan.members) * 1.05 / processes
+    again = len(groups) * (1 - looks(plan.epochs)[0]) if plan.distill else 0.0
+    seconds = (len(groups) * plain + again * (taught - plain) / plan.members) * 1.05 / processes
     return Estimate(
         seconds=seconds,
         bytes=_memory(base.model, plan, _padded(groups[-1]) / plan.accumulate / processes),
-        tokens_per_second=sum(map(_padded, groups)) * count / len(groups) / seconds,
+        tokens_per_second=sum(map(_padded, groups)) / seconds,
     )
 
 
