@@ -31,7 +31,7 @@ def listed(always: list[int], drawn: int) -> Shortlist:
 def loss(shortlist: Shortlist, targets: torch.Tensor, seed: int = 0) -> torch.Tensor:
     columns = shortlist.draw(seed)
     place = columns.place[targets]
-    found: torch.Tensor = _HeadLoss.apply(hidden(), columns.weight, place, columns.correction)
+    found: torch.Tensor = _HeadLoss.apply(hidden(), columns.weight, place, columns.correction, None)
     return found
 
 
