@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import tiny
 from mynah import training
+from mynah.calibration import estimate
 from mynah.config import TrainingConfig
+from mynah.learner import fit
 from mynah.lora import add_adapter
 from mynah.loss import Soft
+from mynah.model import Base
 from mynah.plan import Plan, make_plan
 from mynah.self_distillation import Teacher
 from mynah.training import Progress, train, trained_parameters
@@ -96,6 +99,17 @@ def test_a_share_of_nothing_is_plain_learning(tiny_base: Path) -> None:
     for one, other, taught in zip(plain, none, half, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
         assert not torch.allclose(one, taught, atol=1e-3) or not one.any()
+
+
+def test_a_head_with_a_bias_is_learned_plainly(gpt2_base: Base) -> None:
+    add_adapter(gpt2_base.model, rank=4, alpha=8, seed=0)
+    head = gpt2_base.model.get_output_embeddings()
+    head.bias = nn.Parameter(torch.zeros(len(head.weight)), requires_grad=False)
+    rows = tiny.rows_of(gpt2_base)
+    cost = estimate(gpt2_base, rows, STEPS * 2, PLAN, fit(gpt2_base, rows, PLAN))
+    assert cost.seconds > 0
+    course = train(gpt2_base, rows, [*STEPS, *STEPS, [20, 21]], PLAN, validation=ASIDE)
+    assert len(course.losses) >= 7
 
 
 def test_nobody_teaches_where_posts_are_read_once() -> None:

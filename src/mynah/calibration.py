@@ -27,7 +27,7 @@ from mynah.loss import pad
 from mynah.model import Base
 from mynah.plan import Plan
 from mynah.run_folder import read_json, write_json
-from mynah.self_distillation import Teacher
+from mynah.self_distillation import Teacher, can_teach
 from mynah.shortlist import Columns
 from mynah.training import make_optimizer, move, read, trained_parameters
 
@@ -149,7 +149,7 @@ def _step_seconds(
         if not took or 2 * sum(took) < _SECONDS:
             took.append(timed(groups[place]))
     mean = statistics.fmean(took)
-    taught = timed(groups[places[0]], teacher) / took[0] * mean if plan.distill else mean
+    taught = timed(groups[places[0]], teacher) / took[0] * mean if can_teach(base, plan) else mean
     unflatten(held)
     return mean, taught
 

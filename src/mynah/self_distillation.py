@@ -20,6 +20,7 @@ from mynah.fast_llama import Body
 from mynah.flat_parameter import standing_in
 from mynah.loss import Soft
 from mynah.model import Base
+from mynah.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +53,16 @@ class Teacher:
         return Soft(hidden=hidden, share=self.share)
 
 
+def can_teach(base: Base, plan: Plan) -> bool:
+    """Tell whether a bot will teach itself: heads with a bias have no such loss."""
+    return plan.distill > 0 and base.model.get_output_embeddings().bias is None
+
+
 class Teaching:
     """Says who teaches a step."""
 
     def __init__(self, stopping: EarlyStopping) -> None:
-        head = stopping.base.model.get_output_embeddings()
-        self._able = stopping.plan.distill > 0 and head.bias is None
+        self._able = can_teach(stopping.base, stopping.plan)
         self._stopping = stopping
         self._teacher: Teacher | None = None
 
