@@ -13,7 +13,7 @@ import tiny
 from mynah import training
 from mynah.calibration import estimate
 from mynah.config import TrainingConfig
-from mynah.learner import fit
+from mynah.learner import fit, machine_of
 from mynah.lora import add_adapter
 from mynah.loss import Soft
 from mynah.model import Base
@@ -74,7 +74,6 @@ def test_what_was_said_before_teaches_while_posts_come_again(
 
 def test_what_was_said_of_a_batch_is_kept_until_all_members_have_read_it(tiny_base: Path) -> None:
     base = tiny.fp32(tiny_base)
-    add_adapter(base.model, rank=4, alpha=8, seed=0)
     asked: list[Tensor] = []
 
     def body(ids: Tensor) -> Tensor:
@@ -83,7 +82,7 @@ def test_what_was_said_of_a_batch_is_kept_until_all_members_have_read_it(tiny_ba
         return hidden
 
     weights = torch.zeros(5)
-    teacher = Teacher(base=base, body=body, weights=weights, before=weights, share=0.5, again=1)
+    teacher = Teacher(body=body, weights=weights, before=weights, share=0.5, readers=2)
     one, other = torch.tensor([[0, 5, 6]]), torch.tensor([[0, 5, 7]])
     first, _, again = teacher(one), teacher(other), teacher(one)
     assert first.hidden is again.hidden and len(asked) == 2
@@ -106,9 +105,11 @@ def test_a_head_with_a_bias_is_learned_plainly(gpt2_base: Base) -> None:
     head = gpt2_base.model.get_output_embeddings()
     head.bias = nn.Parameter(torch.zeros(len(head.weight)), requires_grad=False)
     rows = tiny.rows_of(gpt2_base)
-    cost = estimate(gpt2_base, rows, STEPS * 2, PLAN, fit(gpt2_base, rows, PLAN))
+    plan = make_plan(TrainingConfig(), tokens=30_000, machine=machine_of(gpt2_base))
+    assert (plan.distill, plan.validation) == (0.0, PLAN.validation)
+    cost = estimate(gpt2_base, rows, STEPS * 2, plan, fit(gpt2_base, rows, plan))
     assert cost.seconds > 0
-    course = train(gpt2_base, rows, [*STEPS, *STEPS, [20, 21]], PLAN, validation=ASIDE)
+    course = train(gpt2_base, rows, [*STEPS, *STEPS, [20, 21]], plan, validation=ASIDE)
     assert len(course.losses) >= 7
 
 

@@ -27,7 +27,7 @@ from mynah.loss import pad
 from mynah.model import Base
 from mynah.plan import Plan
 from mynah.run_folder import read_json, write_json
-from mynah.self_distillation import Teacher, can_teach
+from mynah.self_distillation import Teacher
 from mynah.shortlist import Columns
 from mynah.training import make_optimizer, move, read, trained_parameters
 
@@ -114,8 +114,9 @@ def estimate(
     """
     groups = sorted(([rows[at] for at in step] for step in steps), key=_padded)
     plain, taught = _step_seconds(base, groups, plan, learner)
-    again = len(groups) * (1 - looks(plan.epochs)[0]) if plan.distill else 0.0
-    seconds = (len(groups) * plain + again * (taught - plain) / plan.members) * 1.05 / processes
+    again = 1 - looks(plan.epochs)[0]  # of the steps; what is said to one member others hear too
+    mean = plain + again * (taught - plain) / plan.members
+    seconds = len(groups) * mean * 1.05 / processes
     return Estimate(
         seconds=seconds,
         bytes=_memory(base.model, plan, _padded(groups[-1]) / plan.accumulate / processes),
@@ -135,13 +136,11 @@ def _step_seconds(
     held = trained_parameters(base.model).values()
     weights = flatten(held)
     optimizer = make_optimizer(weights, plan)
-    teacher = Teacher(
-        base=base, body=learner.body, weights=weights.data, before=weights.data, share=plan.distill
-    )
+    own, share = weights.data, plan.distill
+    teacher = Teacher(body=learner.body, weights=own, before=own, share=share) if share else None
 
-    def timed(group: Rows, *teachers: Teacher) -> float:
-        again = (_timed_step(base, group, plan, learner, optimizer, *teachers) for _ in range(2))
-        return min(again)
+    def timed(group: Rows, teacher: Teacher | None = None) -> float:
+        return min(_timed_step(base, group, plan, learner, optimizer, teacher) for _ in range(2))
 
     places = [round(part * (len(groups) - 1)) for part in _PLACES]
     took: list[float] = []
@@ -149,7 +148,7 @@ def _step_seconds(
         if not took or 2 * sum(took) < _SECONDS:
             took.append(timed(groups[place]))
     mean = statistics.fmean(took)
-    taught = timed(groups[places[0]], teacher) / took[0] * mean if can_teach(base, plan) else mean
+    taught = timed(groups[places[0]], teacher) / took[0] * mean if teacher else mean
     unflatten(held)
     return mean, taught
 
@@ -160,7 +159,7 @@ def _timed_step(
     plan: Plan,
     learner: Learner,
     optimizer: torch.optim.AdamW,
-    teacher: Teacher | None = None,
+    teacher: Teacher | None,
 ) -> float:
     start = time.perf_counter()
     routes = routes_of(len(group), 0, plan.members)
@@ -194,13 +193,14 @@ def memory_of(config: Any, plan: Plan, weights: int, trained: int, kept: float) 
 
     Args:
         config: the model's, as transformers has it.
-        plan: whether it teaches itself: then it keeps the mean of its weights, those that teach,
-            and its own while those speak; and the best ones, where posts are set aside.
+        plan: whether weights are averaged: then there is the mean, and what stands aside while
+            others speak; those that teach, if some do; the best, if posts are set aside.
         weights: bytes of all of them.
         trained: numbers that are trained: each has a gradient and two moments, in four bytes.
         kept: tokens of the largest piece of a step, times the bytes of a number.
     """
-    copies = 3 + 3 * bool(plan.distill) + bool(plan.validation)
+    taught, asked = plan.distill > 0, plan.validation > 0
+    copies = 3 + 2 * (taught or asked) + taught + asked
     width, layers = config.hidden_size, config.num_hidden_layers
     inner = getattr(config, "intermediate_size", None) or 4 * width
     states = kept * layers * (18 * width + 6 * inner)

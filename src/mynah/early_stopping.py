@@ -70,7 +70,7 @@ class EarlyStopping:
             plan: how often the others are read, at which rate.
             replicas: the processes that learn together.
         """
-        self.base, self.body, self.plan, self._replicas = base, body, plan, replicas
+        self._base, self.body, self.plan, self._replicas = base, body, plan, replicas
         self._rows = [rows[at] for at in validation]
         self._steps = len(steps)
         self._last = main_steps(steps, validation)
@@ -79,10 +79,10 @@ class EarlyStopping:
         self._share = 1 / max(1, min(_STEPS, round(_PART * self._last)))
         self.mean = self.weights.clone() if validation or plan.distill else None
         self.best: Tensor | None = None
-        self.first: Tensor | None = None  # what was asked first, when all had been read once
+        self.first: Tensor | None = None  # that teach: as they were when all had been read once
 
-    def teaching(self, course: Standing) -> Tensor | None:
-        """Return the weights after the first look, while there is another one."""
+    def before(self, course: Standing) -> Tensor | None:
+        """Return the weights that teach the next step; None: nobody does, it reads new posts."""
         return self.first if course.step < self._last else None
 
     def rate(self, course: Standing) -> float:
@@ -102,7 +102,8 @@ class EarlyStopping:
             return
         self.mean.lerp_(self.weights, max(1 / course.step, self._share))
         if course.step in self._places:
-            self.first = self.mean.clone() if self.first is None else self.first
+            if self.first is None and self.plan.distill:
+                self.first = self.mean.clone()
             if self._rows:
                 self._ask(course, self.mean)
             elif course.step == self._last:
@@ -124,8 +125,8 @@ class EarlyStopping:
 
     def _cost_with(self, weights: Tensor) -> float:
         """Return what the posts set aside cost, in nats a token, with these weights."""
-        with standing_in(self.weights, weights), joined(self.base.model):
-            return nats_a_token(self.base, self.body, self._rows)
+        with standing_in(self.weights, weights), joined(self._base.model):
+            return nats_a_token(self._base, self.body, self._rows)
 
 
 def looks(epochs: float) -> tuple[float, float, float]:

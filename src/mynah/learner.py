@@ -39,6 +39,7 @@ def machine_of(base: Base) -> Machine:
         int8=base.device.int8 and ours,
         routing=ours and base.device.name == "cpu",
         damping=ours,
+        teaching=base.model.get_output_embeddings().bias is None,
     )
 
 

@@ -30,7 +30,7 @@ _NEAR = 16  # rows of logits in fp32 at once
 class Soft:
     """What is learned of a target besides the target itself."""
 
-    hidden: Tensor  # what tells all tokens' chances there [posts, tokens, width]
+    hidden: Tensor  # what tells all tokens' chances there [posts, tokens, width] or [rows, width]
     share: float  # how much of the target they are
 
 
@@ -115,7 +115,7 @@ def training_loss(
     real = targets != IGNORE
     head = model.get_output_embeddings()
     if head.weight.requires_grad or head.bias is not None:
-        assert soft is None  # `teacher_of` knows
+        assert soft is None  # the plan knows of such heads
         logits = head(hidden[real]).float()
         return nn.functional.cross_entropy(logits, targets[real], reduction="sum")
     wanted = targets[real]

@@ -282,15 +282,15 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
     often = "once" if plan.epochs == 1 else f"{plan.epochs:.3g} times"
     if lessons.validation:
         often += f" at most ({len(lessons.validation)} set aside tell when to stop)"
+    watch.say(
+        f"Effort {plan.effort}: the posts {often}, {len(lessons.steps)} steps of "
+        f"{plan.batch_tokens} tokens, learning rate {plan.learning_rate:g}, seed {plan.seed}."
+    )
     if plan.distill:
         watch.say(
             f"Read again, {plan.distill:.0%} of what a post teaches is what the bot expected there "
             "after the first time."
         )
-    watch.say(
-        f"Effort {plan.effort}: the posts {often}, {len(lessons.steps)} steps of "
-        f"{plan.batch_tokens} tokens, learning rate {plan.learning_rate:g}, seed {plan.seed}."
-    )
     watch.say(
         f"Estimate: {cost.seconds / 60:.1f} minutes at {cost.tokens_per_second:.0f} tokens a "
         f"second, {cost.bytes / 1e9:.1f} GB of memory."

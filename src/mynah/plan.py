@@ -53,6 +53,7 @@ class Machine:
     tokens_per_second: float | None = None  # as calibrated; None: not yet
     routing: bool = False  # posts of one step can go through adapters of their own
     damping: bool = False  # adapters hear the base's loudest channels damped
+    teaching: bool = True  # a part of a target can be what the bot itself expects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,7 @@ def make_plan(
         int8=not original and (machine.int8 if config.int8 is None else config.int8),
         block=ORIGINAL_BLOCK if original else None,
         validation=_VALIDATION if again and tokens >= _SMALL_ARCHIVE else 0.0,
-        distill=_DISTILL if again else 0.0,
+        distill=_DISTILL if again and machine.teaching else 0.0,
     )
 
 

@@ -19,65 +19,49 @@ from mynah.early_stopping import EarlyStopping, Standing
 from mynah.fast_llama import Body
 from mynah.flat_parameter import standing_in
 from mynah.loss import Soft
-from mynah.model import Base
-from mynah.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
     """The bot as it was before it read posts again."""
 
-    base: Base
     body: Body
     weights: Tensor  # that learn [count]
     before: Tensor  # that teach [count]
     share: float  # of a target, 0 to 1
-    again: int = 0  # times that a batch comes back
-    said: dict[bytes, tuple[Tensor, int]] = field(default_factory=dict)  # and how often it will
+    readers: int = 1  # members of an ensemble, each of which reads every batch
+    # Of a batch: what was made of it, and how many have still to hear that.
+    said: dict[bytes, tuple[Tensor, int]] = field(default_factory=dict)
 
     @torch.no_grad()
     def __call__(self, ids: Tensor) -> Soft:
         """Return what was made of posts [posts, tokens]; all members of an ensemble say it.
 
-        Each member reads a batch, so what was made of it is kept until the last one has.
+        It is kept until the last of those who read it has.
         """
         key = ids.numpy().tobytes()
-        hidden, left = self.said.pop(key, (None, self.again))
-        if hidden is None:
-            with standing_in(self.weights, self.before):
-                hidden = self.body(ids.to(self.base.device.name))
-        else:
-            left -= 1
-        if left:
-            self.said[key] = hidden, left
+        known = key in self.said
+        hidden, readers = self.said.pop(key) if known else (self._ask(ids), self.readers)
+        if readers > 1:
+            self.said[key] = hidden, readers - 1
         return Soft(hidden=hidden, share=self.share)
 
+    def _ask(self, ids: Tensor) -> Tensor:
+        with standing_in(self.weights, self.before):
+            return self.body(ids.to(self.weights.device))
 
-def can_teach(base: Base, plan: Plan) -> bool:
-    """Tell whether a bot will teach itself: heads with a bias have no such loss."""
-    return plan.distill > 0 and base.model.get_output_embeddings().bias is None
 
-
-class Teaching:
-    """Says who teaches a step."""
-
-    def __init__(self, stopping: EarlyStopping) -> None:
-        self._able = can_teach(stopping.base, stopping.plan)
-        self._stopping = stopping
-        self._teacher: Teacher | None = None
-
-    def teacher(self, course: Standing) -> Teacher | None:
-        """Return who teaches the next step; nobody, while posts are read for the first time."""
-        before = self._stopping.teaching(course) if self._able else None
-        if before is None:
-            self._teacher = None
-        elif self._teacher is None:
-            self._teacher = Teacher(
-                base=self._stopping.base,
-                body=self._stopping.body,
-                weights=self._stopping.weights,
-                before=before,
-                share=self._stopping.plan.distill,
-                again=self._stopping.plan.members - 1,
-            )
-        return self._teacher
+def teacher_of(
+    stopping: EarlyStopping, course: Standing, last: Teacher | None = None
+) -> Teacher | None:
+    """Return who teaches the next step, `last` if it was somebody; nobody, while posts are new."""
+    before = stopping.before(course)
+    if before is None:
+        return None
+    return last or Teacher(
+        body=stopping.body,
+        weights=stopping.weights,
+        before=before,
+        share=stopping.plan.distill,
+        readers=stopping.plan.members,
+    )

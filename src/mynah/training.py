@@ -30,7 +30,7 @@ from mynah.model import Base
 from mynah.plan import Plan
 from mynah.replicas import ALONE, Replicas
 from mynah.run_folder import storage_errors
-from mynah.self_distillation import Teacher, Teaching
+from mynah.self_distillation import Teacher, teacher_of
 from mynah.shortlist import Columns
 
 _STATE = "state.safetensors"
@@ -120,7 +120,8 @@ def train(
     weights = flatten(trained_parameters(base.model).values())
     optimizer = make_optimizer(weights, plan)
     stopping = EarlyStopping(base, learner.body, rows, steps, validation, weights, plan, replicas)
-    course, teaching = _restore(optimizer, stopping, checkpoints), Teaching(stopping)
+    course = _restore(optimizer, stopping, checkpoints)
+    teacher: Teacher | None = None
     watch = _Stopwatch(course)
     base.model.train(plan.dropout)
     with _polite_stop() as stopped:
@@ -130,7 +131,7 @@ def train(
             rate = stopping.rate(course)
             columns = learner.columns(hash((plan.seed, step)))
             routes = routes_of(len(group), turns[step] if turns else ALL, plan.members)
-            teacher = teaching.teacher(course)
+            teacher = teacher_of(stopping, course, teacher)
             nats, tokens = read(base, learner.body, group, plan, columns, routes, replicas, teacher)
             nats, stop = replicas.add(gradient_of(weights), nats, bool(stopped))
             move(optimizer, plan, rate)
