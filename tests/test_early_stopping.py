@@ -17,7 +17,8 @@ from mynah.model import Base
 from mynah.plan import Plan, make_plan
 from mynah.training import Checkpoints, Course, Progress, train, trained_parameters
 
-SELF_TAUGHT = make_plan(TrainingConfig(learning_rate=0.02, schedule="constant"), tokens=30_000)
+USUAL = make_plan(TrainingConfig(learning_rate=0.02, schedule="constant"), tokens=30_000)
+SELF_TAUGHT = replace(USUAL, epochs=2.0)
 PLAN = replace(SELF_TAUGHT, distill=0.0)  # which keeps a bot from learning a post by heart
 ASIDE = (20, 21, 22, 23)
 LAST = [[20, 21], [22, 23]]

@@ -30,23 +30,23 @@ def test_what_is_typed_wins_over_the_dial() -> None:
 
 @pytest.mark.parametrize("effort", ["quick", "normal", "best"])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_a_small_archive_is_read_twice_in_the_smallest_steps(effort: str, device: str) -> None:
+def test_a_small_archive_is_read_in_the_smallest_steps(effort: str, device: str) -> None:
     for tokens in (1, 900, 14_999):
         plan = make_plan(
             TrainingConfig(effort=effort), tokens=tokens, machine=Machine(device=device)
         )
-        assert (plan.epochs, plan.batch_tokens, plan.learning_rate) == (2.0, 96, 1.2e-3)
+        assert (plan.epochs, plan.batch_tokens, plan.learning_rate) == (1.5, 96, 1.2e-3)
     typed = make_plan(TrainingConfig(effort=effort, batch_tokens=512), tokens=900)
-    assert (typed.epochs, typed.batch_tokens) == (2.0, 512)
+    assert (typed.epochs, typed.batch_tokens) == (1.5, 512)
 
 
-def test_an_archive_that_fits_is_read_twice_at_most_in_smaller_steps() -> None:
+def test_an_archive_that_fits_is_read_in_smaller_steps() -> None:
     fast = Machine(tokens_per_second=800)
     small, large = (
         make_plan(TrainingConfig(), tokens=tokens, machine=fast) for tokens in (50_000, 50_001)
     )
-    assert (small.epochs, small.batch_tokens, small.learning_rate) == (2.0, 96, 1.2e-3)
-    assert (large.epochs, large.batch_tokens, large.learning_rate) == (2.0, 256, 1e-3)
+    assert (small.epochs, small.batch_tokens, small.learning_rate) == (1.5, 96, 1.2e-3)
+    assert (large.epochs, large.batch_tokens, large.learning_rate) == (1.5, 256, 1e-3)
     quick = make_plan(TrainingConfig(effort="quick"), tokens=30_000)
     assert (quick.epochs, quick.batch_tokens, quick.learning_rate) == (1.0, 256, 2e-3)
 
@@ -105,11 +105,19 @@ def test_the_recipe_of_2020_to_the_letter() -> None:
 
 
 def test_the_rate_rises_in_a_line_and_falls_in_a_cosine() -> None:
-    plan = make_plan(TrainingConfig(learning_rate=1.0, warmup=0.2), tokens=MANY)
+    config = TrainingConfig(learning_rate=1.0, warmup=0.2, schedule="cosine")
+    plan = make_plan(config, tokens=MANY)
     rates = [rate_at(step, 10, plan) for step in range(10)]
     falling = [0.5 * (1 + math.cos(math.pi * done / 8)) for done in range(8)]
     assert rates == pytest.approx([0.5, 1.0, *falling])
     assert rates[6] == pytest.approx(0.5)  # half-way down after half of the fall
+
+
+def test_the_usual_rate_rises_stays_and_falls_in_lines() -> None:
+    plan = make_plan(TrainingConfig(learning_rate=1.0, warmup=0.2), tokens=MANY)
+    rates = [rate_at(step, 10, plan) for step in range(10)]
+    assert plan.schedule == "wsd"
+    assert rates == pytest.approx([0.5, *[1.0] * 6, 0.75, 0.5, 0.25])
 
 
 def test_without_warmup_the_first_step_has_the_whole_rate() -> None:

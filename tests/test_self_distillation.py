@@ -21,7 +21,7 @@ from mynah.plan import Plan, make_plan
 from mynah.self_distillation import Teacher
 from mynah.training import Progress, train, trained_parameters
 
-PLAN = make_plan(TrainingConfig(learning_rate=0.02), tokens=30_000)
+PLAN = replace(make_plan(TrainingConfig(learning_rate=0.02), tokens=30_000), epochs=2.0)
 ASIDE = (20, 21, 22, 23)
 STEPS = [list(range(at, at + 5)) for at in (0, 5, 10, 15)]
 

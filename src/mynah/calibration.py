@@ -193,14 +193,14 @@ def memory_of(config: Any, plan: Plan, weights: int, trained: int, kept: float) 
 
     Args:
         config: the model's, as transformers has it.
-        plan: whether weights are averaged: then there is the mean, and what stands aside while
-            others speak; those that teach, if some do; the best, if posts are set aside.
+        plan: whether weights are averaged: then there is the mean; those that teach, if some do;
+            if posts are set aside, the best, and the one adapter that is asked of several.
         weights: bytes of all of them.
         trained: numbers that are trained: each has a gradient and two moments, in four bytes.
         kept: tokens of the largest piece of a step, times the bytes of a number.
     """
     taught, asked = plan.distill > 0, plan.validation > 0
-    copies = 3 + 2 * (taught or asked) + taught + asked
+    copies = 3 + (taught or asked) + taught + asked + (asked and plan.members > 1)
     width, layers = config.hidden_size, config.num_hidden_layers
     inner = getattr(config, "intermediate_size", None) or 4 * width
     states = kept * layers * (18 * width + 6 * inner)

@@ -19,7 +19,7 @@ Recipe = Literal["mynah", "huggingtweets"]
 ContentWarnings = Literal["keep", "cut", "drop"]
 Effort = Literal["quick", "normal", "best"]
 EngineName = Literal["auto", "torch", "llama"]
-Schedule = Literal["cosine", "linear", "constant"]
+Schedule = Literal["wsd", "cosine", "linear", "constant"]
 Modules = Literal["all", "attention", "mlp"]
 TrackerName = Literal["trackio", "wandb", "none"]
 ExportFormat = Literal["transformers", "adapter", "gguf", "ollama", "web"]
@@ -105,7 +105,9 @@ class TrainingConfig(Settings):
     warmup: float | None = setting(
         None, "share of the steps in which the rate rises", least=0, below=1
     )
-    schedule: Schedule = setting("cosine", "how the rate falls after that: to 0, or not at all")
+    schedule: Schedule | None = setting(
+        None, "how the rate falls after that: to 0, from half-way on for wsd, or not at all"
+    )
     modules: Modules = setting("all", "which linear layers of a block the adapter is on")
     int8: bool | None = setting(
         None, "multiply frozen weights in eight bits (default: where the processor has VNNI)"

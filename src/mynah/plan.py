@@ -12,22 +12,26 @@ from mynah.config import TrainingConfig
 # The recipe of 2020, to the letter: GPT-2 as it was fine-tuned for thousands of bots.
 ORIGINAL_BLOCK = 1_024
 _ORIGINAL = {"epochs": 4.0, "learning_rate": 1.372e-4, "warmup": 0.0, "batch_tokens": 1_024}
+_ORIGINAL_SCHEDULE = "cosine"
 
 # What each turn of the dial means; docs/recipes.md has the measurements. A large archive is read in
 # part: what this machine learns in `seconds`, but never less than `tokens`.
 _EFFORT = {
     "quick": {"epochs": 1.0, "learning_rate": 2e-3, "seconds": 75.0, "tokens": 10_000},
-    "normal": {"epochs": 2.0, "learning_rate": 1e-3, "seconds": 250.0, "tokens": 40_000},
+    "normal": {"epochs": 1.5, "learning_rate": 1e-3, "seconds": 250.0, "tokens": 40_000},
     "best": {"epochs": 3.0, "learning_rate": 7e-4, "seconds": math.inf, "tokens": 0},
 }
-# `normal` and `best` read an archive that fits in small steps, which teach more a token, and twice
-# at most: posts set aside tell where to stop. The rate goes with the root of the step. Two adapters
-# learn it side by side: see `ensemble`. A larger archive is better read by one, in larger steps.
-_SMALL_STEPS = {"epochs": 2.0, "learning_rate": 1.2e-3}
+# `normal` and `best` read an archive that fits in small steps, which teach more a token, and half
+# of it again at most: posts set aside tell where to stop. The rate goes with the root of the step.
+# Two adapters learn it side by side: see `ensemble`. A larger archive is better read by one, in
+# larger steps.
+_SMALL_STEPS = {"epochs": 1.5, "learning_rate": 1.2e-3}
 _SMALLER = 3 / 8  # than the usual step
 _FITS = 50_000  # tokens
 _MEMBERS = 2
 _WARMUP = 0.1
+_SCHEDULE = "wsd"
+_STABLE = 0.5  # of the steps after the warm-up, before the rate falls, where it is stable at first
 _SPEED = 400.0  # tokens a second of a laptop, where nobody has measured this machine's
 _BATCH_TOKENS = {"cpu": 256, "mps": 1_024, "cuda": 2_048}
 _RANK = 8
@@ -38,8 +42,8 @@ _SCALE = 4
 _CAREFUL_SCALE = 2
 _VALIDATION = 0.05  # of the posts, wherever it is left open when to stop
 _DISTILL = 0.5  # of a target, once posts come again: see `self_distillation`
-# An archive below this many tokens is read twice in the smallest steps, by every effort on every
-# device: a third look unlearns more than it teaches.
+# An archive below this many tokens is read once and a half in the smallest steps, by every effort
+# on every device: a third look unlearns more than it teaches.
 _SMALL_ARCHIVE = 15_000
 _SMALLEST_STEP = 96
 
@@ -115,7 +119,7 @@ def make_plan(
         epochs=float(derived["epochs"]),
         learning_rate=float(derived["learning_rate"]),
         warmup=float(derived["warmup"]),
-        schedule=config.schedule,
+        schedule=config.schedule or (_ORIGINAL_SCHEDULE if original else _SCHEDULE),
         batch_tokens=int(derived["batch_tokens"]),
         accumulate=config.accumulate,
         rank=rank,
@@ -161,7 +165,8 @@ def _derive(
 def rate_at(step: int, total: int, plan: Plan) -> float:
     """Return the learning rate of a step (from 0): a linear rise, then as the schedule says.
 
-    The cosine down to 0: Loshchilov and Hutter 2017 (arXiv:1608.03983), equation 5, no restarts.
+    "wsd" (warm-up, stable, decay): Hu et al. 2024 (arXiv:2404.06395), section 4, with a line for
+    the decay. The cosine: Loshchilov and Hutter 2017 (arXiv:1608.03983), equation 5, no restarts.
     """
     rise = round(plan.warmup * total)
     if step < rise:
@@ -171,6 +176,7 @@ def rate_at(step: int, total: int, plan: Plan) -> float:
 
 
 _FALLS: dict[str, Callable[[float], float]] = {
+    "wsd": lambda done: min(1.0, (1 - done) / (1 - _STABLE)),
     "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
     "linear": lambda done: 1 - done,
     "constant": lambda done: 1.0,

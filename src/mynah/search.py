@@ -18,15 +18,13 @@ from mynah.errors import BotError, ExtraMissing, StorageError
 from mynah.plan import make_plan
 from mynah.trial import Result
 
-# The original's space, to the letter. Accumulation is what it was there: batches added up into one
-# step.
+# The original's space, and ours. Accumulation is what it was there: batches added up into one step.
 _EPOCHS = (1, 10)
 _RATES = (math.exp(-14), math.exp(-6))
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "schedule": ("constant", "linear", "cosine"),
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "schedule": ("constant", "linear", "cosine", "wsd"),
     "warmup": (0.0, 0.1, 0.2),
     "accumulate": (1, 4, 8),
-    # Ours.
     "rank": (4, 8, 16, 32),
     "modules": ("all", "attention", "mlp"),
     "batch_tokens": (96, 128, 256, 512),
@@ -111,7 +109,7 @@ class Search:
                 "epochs": trial.suggest_int("epochs", *_EPOCHS),
                 "learning_rate": trial.suggest_float("learning_rate", *_RATES, log=True),
             }
-            for name, each in _CHOICES.items():
+            for name, each in CHOICES.items():
                 found[name] = trial.suggest_categorical(name, each)
         return trial.number, as_settings(found)
 
@@ -201,7 +199,7 @@ class Search:
 def _usual(tokens: int) -> dict[str, Any]:
     """Return what a training of normal effort does: the trial that others are compared with."""
     plan = make_plan(TrainingConfig(), tokens=tokens)
-    names = ("learning_rate", *_CHOICES)
+    names = ("learning_rate", *CHOICES)
     return {"epochs": max(1, round(plan.epochs)), **{name: getattr(plan, name) for name in names}}
 
 

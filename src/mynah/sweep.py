@@ -17,7 +17,7 @@ from mynah.model import Base, load_base
 from mynah.parentage import refuse_blend
 from mynah.ray_tasks import cluster, resources
 from mynah.run_folder import RunFolder, replacing
-from mynah.search import Search, Trial, load_optuna, with_settings
+from mynah.search import CHOICES, Search, Trial, load_optuna, with_settings
 from mynah.stages import training_key
 from mynah.sweep_plots import write_plots
 from mynah.trial import (
@@ -93,7 +93,8 @@ def sweep_bot(
         )
     material = _material(folder, training, dataset, sweep)
     place = RunFolder(folder.root / "sweep")
-    key = training_key(*learned_from(material), find_base(training.base).info.sha256)[:16]
+    base = find_base(training.base).info.sha256
+    key = training_key(*learned_from(material), base, CHOICES)[:16]
     with place.lock(busy=f"Another sweep of '{folder.name}' is going on."):
         file, show = (place.root / "study.db").resolve(), _shower(watch, sweep)
         with bar(watch, "Trying settings", sweep.trials):
