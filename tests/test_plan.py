@@ -47,6 +47,8 @@ def test_an_archive_that_fits_is_read_in_smaller_steps() -> None:
     )
     assert (small.epochs, small.batch_tokens, small.learning_rate) == (1.5, 96, 1.2e-3)
     assert (large.epochs, large.batch_tokens, large.learning_rate) == (1.5, 256, 1e-3)
+    best = make_plan(TrainingConfig(effort="best"), tokens=50_000)
+    assert (best.epochs, best.batch_tokens, best.learning_rate) == (2.0, 96, 1.2e-3)
     quick = make_plan(TrainingConfig(effort="quick"), tokens=30_000)
     assert (quick.epochs, quick.batch_tokens, quick.learning_rate) == (1.0, 256, 2e-3)
 

@@ -21,11 +21,13 @@ _EFFORT = {
     "normal": {"epochs": 1.5, "learning_rate": 1e-3, "seconds": 250.0, "tokens": 40_000},
     "best": {"epochs": 3.0, "learning_rate": 7e-4, "seconds": math.inf, "tokens": 0},
 }
-# `normal` and `best` read an archive that fits in small steps, which teach more a token, and half
-# of it again at most: posts set aside tell where to stop. The rate goes with the root of the step.
-# Two adapters learn it side by side: see `ensemble`. A larger archive is better read by one, in
-# larger steps.
-_SMALL_STEPS = {"epochs": 1.5, "learning_rate": 1.2e-3}
+# `normal` and `best` read an archive that fits in small steps, which teach more a token; posts set
+# aside tell where to stop. The rate goes with the root of the step. Two adapters learn it side by
+# side: see `ensemble`. A larger archive is better read by one, in larger steps.
+_FITTING = {
+    "normal": {"epochs": 1.5, "learning_rate": 1.2e-3},
+    "best": {"epochs": 2.0, "learning_rate": 1.2e-3},
+}
 _SMALLER = 3 / 8  # than the usual step
 _FITS = 50_000  # tokens
 _MEMBERS = 2
@@ -45,6 +47,7 @@ _DISTILL = 0.5  # of a target, once posts come again: see `self_distillation`
 # An archive below this many tokens is read once and a half in the smallest steps, by every effort
 # on every device: a third look unlearns more than it teaches.
 _SMALL_ARCHIVE = 15_000
+_SMALL = {"epochs": 1.5, "learning_rate": 1.2e-3}
 _SMALLEST_STEP = 96
 
 
@@ -150,9 +153,9 @@ def _derive(
     batch, dial = _BATCH_TOKENS[machine.device], _EFFORT[config.effort]
     tokens = max(tokens, 1)
     if tokens < _SMALL_ARCHIVE:
-        dial, batch = dial | _SMALL_STEPS, _SMALLEST_STEP
-    elif config.effort != "quick" and not config.batch_tokens and tokens <= _FITS:
-        dial, batch = dial | _SMALL_STEPS, round(batch * _SMALLER)
+        dial, batch = dial | _SMALL, _SMALLEST_STEP
+    elif config.effort in _FITTING and not config.batch_tokens and tokens <= _FITS:
+        dial, batch = dial | _FITTING[config.effort], round(batch * _SMALLER)
     most = dial["seconds"] * (machine.tokens_per_second or _SPEED) / members
     return {
         "epochs": min(dial["epochs"], max(most, dial["tokens"]) / tokens),
