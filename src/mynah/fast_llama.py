@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from mynah.adapter_stack import AdapterStack
 from mynah.fused_linear import FusedLinear, share_out
 from mynah.lora import LoraLinear
+from mynah.opening import Opening, find_opening
 from mynah.short_attention import Shape, Tables, attend, attend_back, tables_of
 
 # Token ids [posts, tokens] -> hidden states [posts, tokens, width]
@@ -88,6 +89,8 @@ class FastLlama:
         kinds = zip(*(layer.products for layer in self.layers), strict=True)
         self.stacks = [AdapterStack(kind) for kind in kinds if kind[0].adapters]
         self.routes: Tensor | None = None  # member of the adapter that each post goes through
+        self.opening: Opening | None = None  # that training holds; see `calibrate`
+        self.strain: Tensor | None = None  # nats that it cost at the last call, all posts together
         if not int8:  # as long as one tensor looks into the weights' file, all of it stays mapped
             norms = [each for layer in self.layers for each in (layer.first, layer.second)]
             for each in (self.embed, self.norm, *norms):
@@ -100,6 +103,8 @@ class FastLlama:
         hidden = self(ids)
         for layer in self.layers:
             layer.calibrate()
+        loudest = [layer.down.loudest for layer in self.layers]
+        self.opening = find_opening(loudest, [layer.opening for layer in self.layers])
         return hidden
 
     def __call__(self, ids: Tensor) -> Tensor:
@@ -113,7 +118,8 @@ class FastLlama:
         if self.stacks:
             x.requires_grad_(torch.is_grad_enabled())  # else there is nothing to go back from
         tables = tables_of(shape, self.theta, x.device)
-        x = _Blocks.apply(x, self.layers, self.stacks, shape, tables)  # type: ignore[no-untyped-call]
+        blocks = self.layers, self.stacks, self.opening
+        x, self.strain = _Blocks.apply(x, *blocks, shape, tables)  # type: ignore[no-untyped-call]
         normed: Tensor = self.norm(x[: posts * length])
         return normed.view(posts, length, -1)
 
@@ -141,6 +147,7 @@ class _Layer:
         self.first = _Norm(layer.input_layernorm)
         self.second = _Norm(layer.post_attention_layernorm)
         self.lowest = False  # nothing is learned below it
+        self.opening = self.first.weight.new_zeros(0)  # its output at a post's first token [width]
 
     @property
     def products(self) -> tuple[FusedLinear, FusedLinear, FusedLinear, FusedLinear]:
@@ -177,7 +184,7 @@ class _Norm:
 
 
 class _Blocks(torch.autograd.Function):
-    """All decoder layers: x [posts x tokens, width] -> the same."""
+    """All decoder layers: x [posts x tokens, width] -> the same, and what an opening costs."""
 
     @staticmethod
     def forward(
@@ -185,28 +192,41 @@ class _Blocks(torch.autograd.Function):
         x: Tensor,
         layers: list[_Layer],
         stacks: list[AdapterStack],
+        opening: Opening | None,
         shape: Shape,
         tables: Tables,
-    ) -> Tensor:
-        ctx.fixed = (layers, stacks, shape, tables)
+    ) -> tuple[Tensor, Tensor]:
+        ctx.fixed = (layers, stacks, opening, shape, tables)
         ctx.kept = []
         out = torch.empty_like(x)  # what leaves is an ordinary tensor
+        strain = x.new_zeros((), dtype=torch.float32)
         with torch.inference_mode():
-            for layer in layers:
+            for at, layer in enumerate(layers):
                 x, kept = _forward(x, layer, shape, tables)
                 if ctx.needs_input_grad[0]:
                     ctx.kept.append(kept)
-            return out.copy_(x)
+                if opening and opening.layer == at:
+                    ctx.excess = opening.excess(_firsts(x, shape))
+                    strain.copy_(opening.strain(ctx.excess))
+            return out.copy_(x), strain
 
     @staticmethod
-    def backward(ctx: Any, d: Tensor) -> Any:
-        layers, stacks, shape, tables = ctx.fixed
+    def backward(ctx: Any, d: Tensor, d_strain: Tensor) -> Any:
+        layers, stacks, opening, shape, tables = ctx.fixed
         with torch.inference_mode():
-            for layer in reversed(layers):
+            for at, layer in reversed(list(enumerate(layers))):
+                if opening and opening.layer == at:
+                    pull = d_strain * opening.pull(ctx.excess)
+                    _firsts(d, shape)[:, opening.channel] += pull.to(d.dtype)
                 d = _backward(d, layer, ctx.kept.pop(), shape, tables)
         for stack in stacks:
             stack.add_gradients()
-        return None, None, None, None, None
+        return None, None, None, None, None, None
+
+
+def _firsts(x: Tensor, shape: Shape) -> Tensor:
+    """Return a view of the rows of posts' first tokens [posts, width]."""
+    return x[: shape.posts * shape.length : shape.length]
 
 
 def _forward(
@@ -224,7 +244,10 @@ def _forward(
     opened = nn.functional.silu(gate)
     inner = opened * up
     out, low_down = layer.down.forward(inner)
-    return out.add_(middle), (
+    out.add_(middle)
+    if layer.down.listens:
+        layer.opening = out[0].clone()
+    return out, (
         x, spread, normed, seen, mixed, middle, respread, renormed,
         gated, opened, inner, low_in, low_out, low_up, low_down,
     )  # fmt: skip

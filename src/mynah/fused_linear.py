@@ -17,7 +17,8 @@ A few of them are thousands of times larger at the token that opens every post (
 "Massive Activations in Large Language Models", arXiv:2402.17762), and what is predicted there is
 what is left of great numbers that cancel. A step of Adam is as long for them as for all others, and
 now and then one upsets that: from then on the bot begins its posts at random. So adapters hear
-channels damped down to `_LOUD` times the usual, and rows that make such a channel stay the base's.
+channels damped down to `_LOUD` times the usual, and rows that make such a channel stay the base's;
+what they make of them all the same is held by `opening`.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class FusedLinear:
         self.gradients: tuple[Tensor, Tensor] | None = None
         self.peaks: Tensor | None = None  # of each channel, while `listen` is on [inputs]
         self.squares = first.new_zeros(0)  # the mean of its squares [inputs]
+        self.loudest = 0.0  # channel, as often the root mean square of a usual one
         self.loud = torch.zeros(inputs, dtype=torch.bool, device=first.device)
         self.fixed: Tensor | None = None  # outputs that adapters leave as they are
         self.int8 = int8  # once it has listened
@@ -76,6 +78,11 @@ class FusedLinear:
     def weight(self) -> Tensor:
         """Return the frozen matrix; before it is rounded, it is put together on every call."""
         return self.parts[0] if len(self.parts) == 1 else torch.cat(self.parts)
+
+    @property
+    def listens(self) -> bool:
+        """Tell whether it notes what comes in."""
+        return self.peaks is not None
 
     def listen(self) -> None:
         """Note how loud each channel of what comes in is, until `calibrate`."""
@@ -91,7 +98,7 @@ class FusedLinear:
         if self.peaks is None:
             return
         loudness = self.peaks.float() / self.squares.median().sqrt().clamp_min(1e-12)
-        self.loud = loudness > _LOUD
+        self.loud, self.loudest = loudness > _LOUD, float(loudness.max())
         for layer in self.adapters:
             layer.damp((_LOUD / loudness).clamp(1e-4, 1))
         if self.int8:

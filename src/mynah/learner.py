@@ -79,6 +79,12 @@ def piece_loss(
     return training_loss(base.model, body, ids.to(device), targets.to(device), columns, soft)
 
 
+def strain_of(body: Body) -> Tensor | float:
+    """Return nats that the last posts cost beside their own: what they begin with is held."""
+    strain = body.strain if isinstance(body, FastLlama) else None
+    return 0.0 if strain is None else strain
+
+
 def nats_a_token(base: Base, body: Body, rows: Rows) -> float:
     """Return what posts cost by now, with the body that learns: both are of one kind."""
     learning = base.model.training

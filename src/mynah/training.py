@@ -23,7 +23,7 @@ from mynah.ensemble import routed, routes_of
 from mynah.errors import BotError, SettingsError, TrainingStopped
 from mynah.fast_llama import Body
 from mynah.flat_parameter import flatten, gradient_of, unflatten
-from mynah.learner import Learner, Rows, fit, piece_loss
+from mynah.learner import Learner, Rows, fit, piece_loss, strain_of
 from mynah.lora import join_members
 from mynah.loss import IGNORE, pad
 from mynah.model import Base
@@ -199,7 +199,7 @@ def read(
         soft = teacher(ids[piece]) if teacher else None
         with routed(body, None if routes is None else routes[piece]):
             loss = piece_loss(base, body, ids[piece], targets[piece], columns, soft)
-            (loss / tokens).backward()  # type: ignore[no-untyped-call]
+            ((loss + strain_of(body)) / tokens).backward()  # type: ignore[no-untyped-call]
         nats += loss.item()
     return nats, tokens
 
