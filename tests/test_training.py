@@ -337,11 +337,12 @@ def test_the_estimate_counts_the_weights_that_are_kept_to_go_back_to(tiny_base: 
         estimate(base, rows, STEPS, plan, fit(base, rows, plan)).bytes
         for plan in (
             plain,
-            replace(plain, validation=0.1),  # the mean, the best, and what stands aside meanwhile
+            replace(plain, validation=0.1),  # the mean and the best
             replace(plain, validation=0.1, distill=0.5),  # those that teach as well
+            replace(plain, validation=0.1, distill=0.5, members=2),  # the one of two that is asked
         )
     ]
-    assert [each - found[0] for each in found[1:]] == [3 * 4 * trained, 4 * 4 * trained]
+    assert [each - found[0] for each in found[1:]] == [n * 4 * trained for n in (2, 3, 4)]
 
 
 def test_a_machines_speed_is_measured_once(tiny_base: Path) -> None:
