@@ -227,4 +227,4 @@ def test_two_learn_side_by_side_where_that_was_measured() -> None:
     assert members(30_000, effort="quick") == members(30_000, epochs=2.0) == 1
     assert members(30_000, recipe="huggingtweets") == members(30_000, batch_tokens=96) == 1
     plan = make_plan(TrainingConfig(), tokens=30_000, machine=able)
-    assert (plan.batch_tokens, plan.epochs, plan.rank, plan.alpha) == (192, 2.0, 8, 16.0)
+    assert (plan.batch_tokens, plan.epochs, plan.rank, plan.alpha) == (192, 1.5, 8, 16.0)
