@@ -245,7 +245,7 @@ def _forward(
     inner = opened * up
     out, low_down = layer.down.forward(inner)
     out.add_(middle)
-    if layer.down.listens:
+    if layer.down.peaks is not None:  # it listens
         layer.opening = out[0].clone()
     return out, (
         x, spread, normed, seen, mixed, middle, respread, renormed,

@@ -79,11 +79,6 @@ class FusedLinear:
         """Return the frozen matrix; before it is rounded, it is put together on every call."""
         return self.parts[0] if len(self.parts) == 1 else torch.cat(self.parts)
 
-    @property
-    def listens(self) -> bool:
-        """Tell whether it notes what comes in."""
-        return self.peaks is not None
-
     def listen(self) -> None:
         """Note how loud each channel of what comes in is, until `calibrate`."""
         self.peaks = self.down.new_zeros(self.down.shape[1])

@@ -24,10 +24,8 @@ _EFFORT = {
 # `normal` and `best` read an archive that fits in small steps, which teach more a token; posts set
 # aside tell where to stop. The rate goes with the root of the step. Two adapters learn it side by
 # side: see `ensemble`. A larger archive is better read by one, in larger steps.
-_FITTING = {
-    "normal": {"epochs": 1.5, "learning_rate": 1.2e-3},
-    "best": {"epochs": 2.0, "learning_rate": 1.2e-3},
-}
+_SMALL = {"epochs": 1.5, "learning_rate": 1.2e-3}
+_FITTING = {"normal": _SMALL, "best": _SMALL | {"epochs": 2.0}}
 _SMALLER = 3 / 8  # than the usual step
 _FITS = 50_000  # tokens
 _MEMBERS = 2
@@ -47,7 +45,6 @@ _DISTILL = 0.5  # of a target, once posts come again: see `self_distillation`
 # An archive below this many tokens is read once and a half in the smallest steps, by every effort
 # on every device: a third look unlearns more than it teaches.
 _SMALL_ARCHIVE = 15_000
-_SMALL = {"epochs": 1.5, "learning_rate": 1.2e-3}
 _SMALLEST_STEP = 96
 
 
