@@ -97,14 +97,14 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     from mynah.config import DatasetConfig, TrainingConfig
     from mynah.curriculum import encode, post_by_post
     from mynah.dataset import Example
-    from mynah.learner import fit, machine_of
+    from mynah.learner import fit, load_to_learn, machine_of
     from mynah.lora import add_adapter
-    from mynah.model import load_base
     from mynah.plan import make_plan
     from mynah.training import train
 
     chosen = json.loads(Path(options.sources[0]).read_text(encoding="utf-8"))[: options.child]
-    base, config = load_base("smollm2-135m"), TrainingConfig(effort=options.effort)
+    config = TrainingConfig(base="smollm2-135m", effort=options.effort)
+    base = load_to_learn(config)
     rows = encode(base.tokenizer, chosen, base.separator, DatasetConfig().max_post_tokens)
     tokens, machine = sum(map(len, rows)), machine_of(base)
     plan = make_plan(config, tokens=tokens, machine=machine)

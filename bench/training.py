@@ -235,20 +235,19 @@ def run_mynah(
     from mynah.curriculum import encode, packed, post_by_post
     from mynah.dataset import Example
     from mynah.languages import unknown_to
-    from mynah.learner import fit, machine_of
+    from mynah.learner import fit, load_to_learn, machine_of
     from mynah.lora import add_adapter, copy_adapter
-    from mynah.model import load_base
     from mynah.plan import make_plan
     from mynah.training import train
 
     split = json.loads(Path(options.split).read_text(encoding="utf-8"))
     texts = split["train"]
     examples = [Example(text=text, author="one") for text in texts]
-    base = load_base(options.base, device)
+    config = TrainingConfig(base=options.base, seed=options.seed, **settings)
+    base = load_to_learn(config, device)
     start = time.perf_counter()
     longest = DatasetConfig().max_post_tokens
     rows = encode(base.tokenizer, texts, base.separator, longest)
-    config = TrainingConfig(base=options.base, seed=options.seed, **settings)
     tokens, machine = sum(map(len, rows)), machine_of(base)
     foreign = not config.flock and unknown_to(base.info.languages, split["languages"])
     plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 # Read by libraries when they are first loaded; what the person has set stays.
@@ -15,8 +16,26 @@ _LIBRARIES = {
     "LRU_CACHE_CAPACITY": "96",
 }
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_..., see mallopt(3)
+_LARGE = 4 * 2**20  # bytes; a step of training has a handful of such pieces
+_TOP = 2**28  # bytes that are kept for what comes next
+
 
 def settle_libraries() -> None:
     """Tell libraries that are not loaded yet how to run here."""
     for name, value in _LIBRARIES.items():
         os.environ.setdefault(name, value)
+
+
+def settle_memory() -> None:
+    """Have large pieces of memory given back to the system as soon as they are free; glibc only.
+
+    Left alone, glibc learns from the first large pieces to keep such for itself, and what lasts
+    lies down between them.
+    """
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another system, another library
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, _LARGE)
+        library.mallopt(_TRIM_THRESHOLD, _TOP)  # else, unasked, it is 128 KiB from now on

@@ -63,9 +63,13 @@ def supports(model: Any) -> bool:
 
 def _plain(layer: Any) -> bool:
     """Tell whether a block's matrices are linear layers or our adapters, and nobody else's."""
+    return all(type(part) in {nn.Linear, LoraLinear} for part in _matrices(layer))
+
+
+def _matrices(layer: Any) -> list[Any]:
+    """Return all parts of a block's attention and mlp but for its activation."""
     parts = [*layer.self_attn.children(), *layer.mlp.children()]
-    known = {nn.Linear, LoraLinear, type(layer.mlp.act_fn)}
-    return all(type(part) in known for part in parts)
+    return [part for part in parts if part is not layer.mlp.act_fn]
 
 
 def _adapters(layer: Any) -> tuple[int, ...]:
@@ -74,8 +78,19 @@ def _adapters(layer: Any) -> tuple[int, ...]:
     return tuple(part.rank * part.members if isinstance(part, LoraLinear) else 0 for part in parts)
 
 
+def widen(model: Any, dtype: torch.dtype) -> None:
+    """Let a Llama compute in a precision that its blocks' matrices are not in, in place."""
+    held = {id(layer.weight) for block in model.model.layers for layer in _matrices(block)}
+    for each in model.parameters():
+        if id(each) not in held:
+            each.data = each.data.to(dtype)
+
+
 class FastLlama:
-    """A Llama's body as one function of token ids; its weights stay transformers' own."""
+    """A Llama's body as one function of token ids; its weights stay transformers' own.
+
+    It computes in the precision of the embedding, whatever that of the blocks' matrices.
+    """
 
     def __init__(self, model: Any, *, int8: bool) -> None:
         body, config = model.model, model.config
@@ -83,7 +98,8 @@ class FastLlama:
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
         self.head = getattr(config, "head_dim", None) or config.hidden_size // self.heads
         self.theta = config.rope_parameters["rope_theta"]
-        self.layers = [_Layer(layer, int8=int8) for layer in body.layers]
+        dtype = self.embed.weight.dtype
+        self.layers = [_Layer(layer, dtype, int8=int8) for layer in body.layers]
         self.layers[0].lowest = True
         self.products = [product for layer in self.layers for product in layer.products]
         kinds = zip(*(layer.products for layer in self.layers), strict=True)
@@ -137,13 +153,13 @@ def whole_rows(x: Tensor) -> Tensor:
 class _Layer:
     """One decoder layer."""
 
-    def __init__(self, layer: Any, *, int8: bool) -> None:
+    def __init__(self, layer: Any, dtype: torch.dtype, *, int8: bool) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         qkv = [attention.q_proj, attention.k_proj, attention.v_proj]
-        self.into = FusedLinear(qkv, int8=int8)
-        self.out = FusedLinear([attention.o_proj], int8=int8)
-        self.up = FusedLinear([mlp.gate_proj, mlp.up_proj], int8=int8)
-        self.down = FusedLinear([mlp.down_proj], int8=int8)
+        self.into = FusedLinear(qkv, dtype, int8=int8)
+        self.out = FusedLinear([attention.o_proj], dtype, int8=int8)
+        self.up = FusedLinear([mlp.gate_proj, mlp.up_proj], dtype, int8=int8)
+        self.down = FusedLinear([mlp.down_proj], dtype, int8=int8)
         self.first = _Norm(layer.input_layernorm)
         self.second = _Norm(layer.post_attention_layernorm)
         self.lowest = False  # nothing is learned below it

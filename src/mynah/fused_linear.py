@@ -27,6 +27,7 @@ import ctypes
 import mmap
 import sys
 from collections.abc import Iterable
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -44,40 +45,53 @@ _LEVELS = 126  # and not 127: bf16 may round a product up by half a level
 class FusedLinear:
     """One frozen matrix [out, in] made of several, and one adapter made of theirs."""
 
-    def __init__(self, layers: list[nn.Module], *, int8: bool) -> None:
+    def __init__(
+        self, layers: list[nn.Module], dtype: torch.dtype | None = None, *, int8: bool
+    ) -> None:
+        """Take layers that read the same input.
+
+        Args:
+            layers: linear ones, with adapters or without.
+            dtype: what is computed in; None: what the matrices are in.
+            int8: they are to be multiplied in eight bits.
+        """
         plain: list[Any] = [getattr(layer, "frozen", layer) for layer in layers]
         sizes = [len(each.weight) for each in plain]
         self.parts = [each.weight.data for each in plain]
+        self.dtype = dtype or self.parts[0].dtype
         if not int8:
-            self.parts = [torch.cat(self.parts)]
+            self.parts = [torch.cat(self.parts).to(self.dtype)]
             for each, part in zip(plain, torch.split(self.parts[0], sizes), strict=True):
-                each.weight.data = part  # transformers' layer is now a view of the fused one
+                if each.weight.dtype == self.dtype:
+                    each.weight.data = part  # transformers' layer is now a view of the fused one
         self.adapters = [layer for layer in layers if isinstance(layer, LoraLinear)]
         where = zip(layers, _slices(sizes), strict=True)
         columns = [part for layer, part in where if isinstance(layer, LoraLinear)]
         lanes = _slices([len(each.lora_A) for each in self.adapters])
         self.blocks = list(zip(columns, lanes, strict=True))  # of B in all that are B or 0
         self.rank = lanes[-1].stop if lanes else 0
-        first, inputs = self.parts[0], self.parts[0].shape[1]
+        inputs = self.parts[0].shape[1]
         exact = min(_EXACT, inputs) if int8 else 0
-        self.down = first.new_zeros(self.rank + exact, inputs)
-        self.up = first.new_zeros(sum(sizes), self.rank + exact)
+        zeros = partial(torch.zeros, dtype=self.dtype, device=self.parts[0].device)
+        self.down = zeros(self.rank + exact, inputs)
+        self.up = zeros(sum(sizes), self.rank + exact)
         # Where those of down and up go: `AdapterStack` has a place for all layers'.
         self.gradients: tuple[Tensor, Tensor] | None = None
         self.peaks: Tensor | None = None  # of each channel, while `listen` is on [inputs]
-        self.squares = first.new_zeros(0)  # the mean of its squares [inputs]
+        self.squares = zeros(0)  # the mean of its squares [inputs]
         self.loudest = 0.0  # channel, as often the root mean square of a usual one
-        self.loud = torch.zeros(inputs, dtype=torch.bool, device=first.device)
+        self.loud = torch.zeros_like(self.down[0], dtype=torch.bool)
         self.fixed: Tensor | None = None  # outputs that adapters leave as they are
         self.int8 = int8  # once it has listened
         self.codes: Tensor | None = None  # int8 [out, in]
         self.share: Tensor | None = None  # of each row in each lane; None: all in all
-        self.steps = self.mask = first.new_empty(0)
+        self.steps = self.mask = zeros(0)
 
     @property
     def weight(self) -> Tensor:
         """Return the frozen matrix; before it is rounded, it is put together on every call."""
-        return self.parts[0] if len(self.parts) == 1 else torch.cat(self.parts)
+        whole = self.parts[0] if len(self.parts) == 1 else torch.cat(self.parts)
+        return whole.to(self.dtype)
 
     def listen(self) -> None:
         """Note how loud each channel of what comes in is, until `calibrate`."""
@@ -109,7 +123,7 @@ class FusedLinear:
         self.down[exact, loud] = 1
         self.mask = torch.ones_like(peaks).index_fill_(0, loud, 0)
         quiet = weight.float() * self.mask  # never in place: in fp32 these are the base's own
-        self.steps = (quiet.abs().amax(dim=1).clamp_min_(1e-12) / 127).to(weight.dtype)
+        self.steps = (quiet.abs().amax(dim=1).clamp_min_(1e-12) / 127).to(self.dtype)
         codes = (quiet / self.steps[:, None].float()).round_().clamp_(-127, 127)
         self.codes = codes.to(torch.int8)
         for part in self.parts:

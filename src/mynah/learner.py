@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from mynah.fast_llama import Body, FastLlama, body_of, supports
+from mynah.config import TrainingConfig
+from mynah.environment import settle_memory
+from mynah.fast_llama import Body, FastLlama, body_of, supports, widen
 from mynah.loss import IGNORE, Soft, pad, post_nats, training_loss
-from mynah.model import Base
+from mynah.model import Base, Device, learning_device, load_base
 from mynah.plan import Machine, Plan
 from mynah.shortlist import Columns, Shortlist, choose_shortlist
 
@@ -29,6 +31,33 @@ class Learner:
     def columns(self, seed: int) -> Columns | None:
         """Return what one step's softmax runs over."""
         return self.shortlist.draw(seed) if self.shortlist else None
+
+
+def load_to_learn(config: TrainingConfig, device: Device | None = None) -> Base:
+    """Load the base that the settings name, to learn on.
+
+    What is to be rounded to eight bits is not kept in fp32 beside that: it stays in bf16, as it is
+    in nearly every base's file, and so is read from there when it is needed, and from then on not
+    at all. All the rest is in the precision that is computed in.
+
+    Args:
+        config: the settings; they may ask for a training without eight bits.
+        device: None: the best one here.
+
+    Raises:
+        BaseError: as `model.load_base` does.
+    """
+    settle_memory()
+    device = device or learning_device()
+    rounded = device.int8 and config.int8 is not False and config.recipe == "mynah"
+    if not rounded or device.dtype == torch.bfloat16:
+        return load_base(config.base, device)
+    base = load_base(config.base, replace(device, dtype=torch.bfloat16))
+    if supports(base.model):
+        widen(base.model, device.dtype)
+    else:
+        base.model.to(device.dtype)
+    return replace(base, device=device)
 
 
 def machine_of(base: Base) -> Machine:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import pickle
 import shutil
 import sys
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from mynah.bases import SEPARATOR, BaseInfo, cache_folder, find_base
 from mynah.errors import BaseError, UnsafeDownload
 from mynah.published import PICKLED
 from mynah.run_folder import replacing_folder, storage_errors
+
+_TRIES = 7  # of a product that is timed; the fastest counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +56,19 @@ def choose_device() -> Device:
         fast = torch.cuda.is_bf16_supported()
         dtype = torch.bfloat16 if fast else torch.float32
         return Device(name="cuda", dtype=dtype, reason=torch.cuda.get_device_name())
+    has = torch.cpu.get_capabilities()
     return choose_cpu(
-        avx512_bf16=torch.cpu._is_avx512_bf16_supported(),
+        avx512_bf16=has.get("avx512_bf16", False),
         amx=torch.cpu._is_amx_tile_supported(),
-        vnni=torch.cpu._is_vnni_supported(),
+        vnni=has.get("avx512_vnni", False) or has.get("avx_vnni", False),
     )
 
 
 def choose_cpu(*, avx512_bf16: bool, amx: bool, vnni: bool = False) -> Device:
     """Return the processor with bf16 if it has instructions for it, else with fp32.
 
-    Eight bits are twice as fast as avx512_bf16 and five times as fast as fp32; beside amx's tiles
-    nobody has measured them.
+    With VNNI, of either width, eight bits are two to five times as fast as either; without it their
+    sums overflow. Beside amx's tiles nobody has measured them.
     """
     int8 = vnni and not amx
     if amx or avx512_bf16:
@@ -71,6 +76,35 @@ def choose_cpu(*, avx512_bf16: bool, amx: bool, vnni: bool = False) -> Device:
         return Device(name="cpu", dtype=torch.bfloat16, reason=reason, int8=int8)
     reason = "the processor has neither avx512_bf16 nor amx"
     return Device(name="cpu", dtype=torch.float32, reason=reason, int8=int8)
+
+
+def learning_device() -> Device:
+    """Return the best device to learn on here.
+
+    What is not multiplied in eight bits then is in fp32 where bf16 is slower: Intel's processors
+    whose amx is not to be had have instructions for bf16, at half the speed of those for fp32.
+    """
+    device = choose_device()
+    if device.name != "cpu" or not device.int8 or device.dtype != torch.bfloat16 or bf16_pays():
+        return device
+    return replace(device, dtype=torch.float32, reason="fp32 is faster here than bf16")
+
+
+@functools.cache
+def bf16_pays() -> bool:
+    """Time a product of a training's size in bf16 and in fp32, a few milliseconds each."""
+    x, weight = torch.ones(192, 576), torch.ones(3_072, 576)
+
+    def seconds(dtype: torch.dtype) -> float:
+        one, other = x.to(dtype), weight.to(dtype)
+        took = []
+        for _ in range(_TRIES):
+            start = time.perf_counter()
+            one @ other.T
+            took.append(time.perf_counter() - start)
+        return min(took)
+
+    return seconds(torch.bfloat16) < seconds(torch.float32)
 
 
 def exact_device() -> Device:

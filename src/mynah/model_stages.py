@@ -26,9 +26,9 @@ from mynah.export import export, target_folder
 from mynah.held_out import read_split
 from mynah.inheritance import find_flock, inheritance
 from mynah.languages import unknown_to
-from mynah.learner import Learner, fit, machine_of
+from mynah.learner import Learner, fit, load_to_learn, machine_of
 from mynah.lora import add_adapter, copy_adapter, save_adapter
-from mynah.model import Base, load_base, quiet_transformers
+from mynah.model import Base, quiet_transformers
 from mynah.parentage import refuse_blend
 from mynah.plan import Plan, make_plan
 from mynah.rehearsal import Rehearsal
@@ -74,7 +74,7 @@ def train_bot(
         return _follow(folder, config, dataset, resume, replicas)
     with stage(folder, "train", config, [folder.cleaned], tracker=tracker) as made:
         with bar(watch, "Loading the base (the very first time takes half a minute)"):
-            base = load_base(config.base)
+            base = load_to_learn(config)
         check_enough(folder, base.info.languages, watch=watch)
         parts = read_split(folder, dataset)
         with bar(watch, "Finding out how fast this machine learns"):
@@ -113,7 +113,7 @@ def estimate_training(
     """
     folder.require(folder.cleaned)
     refuse_blend(folder, "train")
-    base = load_base(config.base)
+    base = load_to_learn(config)
     check_enough(folder, base.info.languages, watch=watch)
     ready = prepare(base, read_split(folder, dataset), config, dataset, folder)
     return estimate(base, ready.lessons.rows, ready.lessons.steps, ready.plan, ready.learner)
@@ -127,7 +127,7 @@ def _follow(
     replicas: Replicas,
 ) -> Course:
     """Learn with the first process, which alone speaks and writes."""
-    base = load_base(config.base)
+    base = load_to_learn(config)
     ready = prepare(base, read_split(folder, dataset), config, dataset, folder, replicas)
     keep = _checkpoints(folder, base, ready, config, resume)
     return _teach(base, ready, keep, replicas)
