@@ -11,11 +11,14 @@ import pytest
 import torch
 
 import tiny
+from mynah import model
 from mynah.bases import EMBEDDED, cache_folder
 from mynah.errors import BaseError, BaseNotInstalled
 from mynah.model import (
+    bf16_pays,
     choose_cpu,
     choose_device,
+    learning_device,
     load_base,
     locate_base,
     separator_id,
@@ -60,6 +63,38 @@ def test_bf16_only_where_the_processor_multiplies_in_it(
     device = choose_cpu(avx512_bf16=bf16, amx=amx)
     assert (device.name, device.dtype, device.reason) == ("cpu", dtype, reason)
     assert choose_device().reason
+
+
+@pytest.mark.parametrize(
+    ("instructions", "int8"), [((), False), (("avx512_vnni",), True), (("avx_vnni",), True)]
+)
+def test_eight_bits_with_the_wide_instructions_as_with_the_narrow_ones(
+    monkeypatch: pytest.MonkeyPatch, instructions: tuple[str, ...], int8: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(instructions, True))
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    device = choose_device()
+    assert (device.dtype, device.int8) == (torch.float32, int8)
+
+
+@pytest.mark.parametrize("faster", [True, False])
+@pytest.mark.parametrize("int8", [True, False])
+def test_beside_eight_bits_one_learns_in_what_is_faster(
+    monkeypatch: pytest.MonkeyPatch, faster: bool, int8: bool
+) -> None:
+    here = choose_cpu(avx512_bf16=True, amx=not int8, vnni=True)
+    monkeypatch.setattr(model, "choose_device", lambda: here)
+    monkeypatch.setattr(model, "bf16_pays", lambda: faster)
+    device = learning_device()
+    assert device.int8 == int8
+    assert device.dtype == (torch.float32 if int8 and not faster else torch.bfloat16)
+
+
+def test_what_is_faster_is_tried_once() -> None:
+    bf16_pays.cache_clear()
+    assert bf16_pays() == bf16_pays()
+    assert bf16_pays.cache_info().misses == 1
 
 
 def test_the_end_token_stands_in_where_there_is_no_endoftext() -> None:

@@ -80,7 +80,7 @@ class FusedLinear:
         self.peaks: Tensor | None = None  # of each channel, while `listen` is on [inputs]
         self.squares = zeros(0)  # the mean of its squares [inputs]
         self.loudest = 0.0  # channel, as often the root mean square of a usual one
-        self.loud = torch.zeros_like(self.down[0], dtype=torch.bool)
+        self.loud = zeros(inputs).bool()
         self.fixed: Tensor | None = None  # outputs that adapters leave as they are
         self.int8 = int8  # once it has listened
         self.codes: Tensor | None = None  # int8 [out, in]
