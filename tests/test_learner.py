@@ -1,4 +1,4 @@
-"""What a plan is told of its base, and what follows from it; what a base is loaded in to learn on."""
+"""In what a base is loaded to learn on; what a plan is told of it, and what follows from that."""
 
 from __future__ import annotations
 
