@@ -18,6 +18,7 @@ from mynah.model import (
     bf16_pays,
     choose_cpu,
     choose_device,
+    int8_pays,
     learning_device,
     load_base,
     locate_base,
@@ -66,11 +67,18 @@ def test_bf16_only_where_the_processor_multiplies_in_it(
 
 
 @pytest.mark.parametrize(
-    ("instructions", "int8"), [((), False), (("avx512_vnni",), True), (("avx_vnni",), True)]
+    ("instructions", "pays", "int8"),
+    [
+        ((), True, False),
+        (("avx512_vnni",), False, True),
+        (("avx_vnni",), True, True),
+        (("avx_vnni",), False, False),
+    ],
 )
-def test_eight_bits_with_the_wide_instructions_as_with_the_narrow_ones(
-    monkeypatch: pytest.MonkeyPatch, instructions: tuple[str, ...], int8: bool
+def test_eight_bits_with_the_wide_instructions_and_with_the_narrow_ones_where_they_pay(
+    monkeypatch: pytest.MonkeyPatch, instructions: tuple[str, ...], pays: bool, int8: bool
 ) -> None:
+    monkeypatch.setattr(model, "int8_pays", lambda: pays)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(instructions, True))
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
@@ -92,9 +100,10 @@ def test_beside_eight_bits_one_learns_in_what_is_faster(
 
 
 def test_what_is_faster_is_tried_once() -> None:
-    bf16_pays.cache_clear()
-    assert bf16_pays() == bf16_pays()
-    assert bf16_pays.cache_info().misses == 1
+    for tried in (bf16_pays, int8_pays):
+        tried.cache_clear()
+        assert tried() == tried()
+        assert tried.cache_info().misses == 1
 
 
 def test_the_end_token_stands_in_where_there_is_no_endoftext() -> None:
