@@ -81,7 +81,6 @@ def test_eight_bits_with_the_wide_instructions_and_with_the_narrow_ones_where_th
     monkeypatch.setattr(model, "int8_pays", lambda: pays)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(instructions, True))
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     device = choose_device()
     assert (device.dtype, device.int8) == (torch.float32, int8)
 

@@ -13,7 +13,7 @@ from mynah.environment import settle_memory
 from mynah.fast_llama import Body, FastLlama, body_of, supports, widen
 from mynah.loss import IGNORE, Soft, pad, post_nats, training_loss
 from mynah.model import Base, Device, learning_device, load_base
-from mynah.plan import Machine, Plan
+from mynah.plan import Machine, Plan, rounds
 from mynah.shortlist import Columns, Shortlist, choose_shortlist
 
 Rows = Sequence[Sequence[int]]
@@ -49,8 +49,7 @@ def load_to_learn(config: TrainingConfig, device: Device | None = None) -> Base:
     """
     settle_memory()
     device = device or learning_device()
-    rounded = device.int8 and config.int8 is not False and config.recipe == "mynah"
-    if not rounded or device.dtype == torch.bfloat16:
+    if not rounds(config, device.int8) or device.dtype == torch.bfloat16:
         return load_base(config.base, device)
     base = load_base(config.base, replace(device, dtype=torch.bfloat16))
     if supports(base.model):

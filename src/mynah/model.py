@@ -60,7 +60,7 @@ def choose_device() -> Device:
     has = torch.cpu.get_capabilities()
     return choose_cpu(
         avx512_bf16=has.get("avx512_bf16", False),
-        amx=torch.cpu._is_amx_tile_supported(),
+        amx=has.get("amx_tile", False),
         vnni=has.get("avx512_vnni", False) or (has.get("avx_vnni", False) and int8_pays()),
     )
 
@@ -93,19 +93,10 @@ def learning_device() -> Device:
 
 @functools.cache
 def bf16_pays() -> bool:
-    """Time a product of a training's size in bf16 and in fp32, a few milliseconds each."""
+    """Try whether a product of a training's size is faster in bf16 than in fp32."""
     x, weight = torch.ones(192, 576), torch.ones(3_072, 576)
-
-    def seconds(dtype: torch.dtype) -> float:
-        one, other = x.to(dtype), weight.to(dtype)
-        took = []
-        for _ in range(_TRIES):
-            start = time.perf_counter()
-            one @ other.T
-            took.append(time.perf_counter() - start)
-        return min(took)
-
-    return seconds(torch.bfloat16) < seconds(torch.float32)
+    half, matrix = x.bfloat16(), weight.bfloat16()
+    return _seconds(lambda: half @ matrix.T) < _seconds(lambda: x @ weight.T)
 
 
 @functools.cache
@@ -114,14 +105,18 @@ def int8_pays() -> bool:
     x, weight = torch.full((192, 576), 127.0), torch.full((576, 576), 127.0)
     codes, matrix = x.to(torch.int8), weight.to(torch.int8)
     exact = bool((torch._int_mm(codes, matrix.T) == 576 * 127**2).all())
+    took = _seconds(lambda: torch._int_mm(codes, matrix.T))
+    return exact and took < _seconds(lambda: x @ weight.T)
 
-    def seconds(product: Callable[[], Tensor]) -> float:
+
+def _seconds(product: Callable[[], Tensor]) -> float:
+    """Return what a product takes, the fastest of some tries."""
+    took = []
+    for _ in range(_TRIES):
         start = time.perf_counter()
         product()
-        return time.perf_counter() - start
-
-    eight = min(seconds(lambda: torch._int_mm(codes, matrix.T)) for _ in range(_TRIES))
-    return exact and eight < min(seconds(lambda: x @ weight.T) for _ in range(_TRIES))
+        took.append(time.perf_counter() - start)
+    return min(took)
 
 
 def exact_device() -> Device:

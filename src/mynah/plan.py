@@ -130,11 +130,18 @@ def make_plan(
         beta2=0.999 if original else 0.98,
         weight_decay=0.0,
         dropout=original,
-        int8=not original and (machine.int8 if config.int8 is None else config.int8),
+        int8=rounds(config, machine.int8),
         block=ORIGINAL_BLOCK if original else None,
         validation=_VALIDATION if again and tokens >= _SMALL_ARCHIVE else 0.0,
         distill=_DISTILL if again and machine.teaching else 0.0,
     )
+
+
+def rounds(config: TrainingConfig, able: bool) -> bool:
+    """Tell whether frozen matrices are rounded to eight bits, as the settings say or where that is fastest."""
+    if config.recipe == "huggingtweets":
+        return False
+    return able if config.int8 is None else config.int8
 
 
 def _members(config: TrainingConfig, tokens: int, machine: Machine) -> int:
