@@ -138,7 +138,7 @@ def make_plan(
 
 
 def rounds(config: TrainingConfig, able: bool) -> bool:
-    """Tell whether frozen matrices are rounded to eight bits, as the settings say or where that is fastest."""
+    """Tell whether frozen matrices are rounded to eight bits: as is typed, else where able."""
     if config.recipe == "huggingtweets":
         return False
     return able if config.int8 is None else config.int8
