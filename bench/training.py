@@ -260,7 +260,7 @@ def run_mynah(
             base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed, members=plan.members
         )
         if config.flock:
-            copy_adapter(base.model, Path(config.flock) / "adapter")
+            copy_adapter(base.model, Path(config.flock) / "adapter", config.flock_share)
         learner = fit(base, rows, plan)
         machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
         plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)

@@ -111,7 +111,7 @@ def test_one_flag_reaches_every_stage_that_has_the_setting() -> None:
     ("text", "words"),
     [
         ("[say]\nheat = 1\n", "Unknown setting 'heat'. Known: n, seed,"),
-        ("[train]\nheat = 1\n", "Unknown setting 'heat'. Known: base, flock, recipe,"),
+        ("[train]\nheat = 1\n", "Unknown setting 'heat'. Known: base, flock, flock_share, recipe,"),
         ("[talk]\nn = 1\n", "has 'talk', which is no stage. Known: [fetch], [clean]"),
         ("n = 1\n", "has 'n', which is no stage."),
         ("[say]\nn = 'ten'\n", "n must be a whole number, not 'ten'."),

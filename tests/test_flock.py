@@ -30,16 +30,24 @@ def recipe_from(base: Path, flock: str, **training: object) -> Recipe:
     return tiny_recipe(base, flock=flock, **training)
 
 
-def test_a_bot_starts_from_its_flock(
-    flock: RunFolder, bots: Path, small_archive: Path, tiny_base: Path
+@pytest.mark.parametrize(
+    ("chosen", "share"), [({}, 0.5), ({"flock_share": 1.0}, 1.0), ({"flock_share": 0.25}, 0.25)]
+)
+def test_a_bot_starts_from_a_share_of_its_flock(
+    flock: RunFolder,
+    bots: Path,
+    small_archive: Path,
+    tiny_base: Path,
+    chosen: dict[str, float],
+    share: float,
 ) -> None:
-    """One step of no size teaches nothing: what is left is the flock's adapter."""
-    recipe = recipe_from(tiny_base, "flock", learning_rate=1e-12, epochs=0.1)
+    """One step of no size teaches nothing: what is left is the flock's adapter, or half of it."""
+    recipe = recipe_from(tiny_base, "flock", learning_rate=1e-12, epochs=0.1, **chosen)
     folder = make_bot(bots, [str(small_archive)], recipe, name="pupil").folder
     file = "adapter_model.safetensors"
     theirs, own = (load_file(each.adapter / file) for each in (flock, folder))
     for name, each in theirs.items():
-        torch.testing.assert_close(own[name], each)
+        torch.testing.assert_close(own[name], each * share if "lora_B" in name else each)
     assert any(each.abs().max() > 0 for name, each in own.items() if "lora_B" in name)
 
 

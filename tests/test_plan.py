@@ -28,6 +28,19 @@ def test_what_is_typed_wins_over_the_dial() -> None:
     assert (plan.rank, plan.alpha, plan.warmup) == (3, 6.0, 0.25)
 
 
+def test_from_a_part_of_a_flock_the_rate_is_lower_and_sooner_there() -> None:
+    for tokens in (900, 20_000, MANY):
+        plain = make_plan(TrainingConfig(), tokens=tokens)
+        begun = make_plan(TrainingConfig(flock="choir"), tokens=tokens)
+        assert begun.learning_rate == 0.75 * plain.learning_rate
+        assert (begun.warmup, plain.warmup) == (0.03, 0.1)
+        own = make_plan(TrainingConfig(flock="itself", flock_share=1.0), tokens=tokens)
+        assert own == plain  # a bot goes on from all that it knows as it learned it
+    typed = TrainingConfig(flock="choir", learning_rate=3e-4, warmup=0.2)
+    plan = make_plan(typed, tokens=MANY)
+    assert (plan.learning_rate, plan.warmup) == (3e-4, 0.2)
+
+
 @pytest.mark.parametrize("effort", ["quick", "normal", "best"])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_a_small_archive_is_read_in_the_smallest_steps(effort: str, device: str) -> None:

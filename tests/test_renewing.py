@@ -43,6 +43,7 @@ def test_a_bot_learns_on_and_can_be_brought_back(bot: RunFolder, newer: Path) ->
     assert (renewal.version, versions_of(bot)) == (1, [1])
     run = read_json(bot.run)
     assert run["stages"]["train"]["result"]["flock"]["name"] == bot.name
+    assert run["stages"]["train"]["config"]["flock_share"] == 1.0
     assert [each["instead_of"] for each in run["updates"]] == [1]
     assert [link for link in check_lineage(bot) if link.broken] == []
     assert not bot.report.exists()  # it told of the old one

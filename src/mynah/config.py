@@ -95,6 +95,9 @@ class TrainingConfig(Settings):
     flock: str | None = setting(
         None, "bot to start from, by name or folder: see mynah flock (default: the bare base)"
     )
+    flock_share: float = setting(
+        0.5, "how much of what the flock has learned to start with", above=0, most=1
+    )
     recipe: Recipe = setting("mynah", "mynah, or huggingtweets (2020, to the letter)")
     effort: Effort = setting("normal", "quick, normal or best: the one dial")
     seed: int = setting(0, "random seed", least=0, most=LARGEST_SEED)

@@ -256,10 +256,16 @@ def load_adapter(model: Any, folder: Path) -> None:
     copy_adapter(model, folder)
 
 
-def copy_adapter(model: Any, folder: Path) -> None:
-    """Give a model's adapter the values of the one in `folder`.
+def copy_adapter(model: Any, folder: Path, share: float = 1.0) -> None:
+    """Give a model's adapter the values of the one in `folder`, or a share of what it does.
 
     A blend's has another alpha for its rank; it is reckoned into B. All members begin with it.
+
+    Args:
+        model: with an adapter already.
+        folder: of the other adapter.
+        share: of what it adds, 0 to 1: the weighted mean of a base and what became of it (WiSE-FT:
+            Wortsman et al. 2022, arXiv:2109.01903).
 
     Raises:
         BotError: it is not whole, of another size, or another base's.
@@ -272,7 +278,7 @@ def copy_adapter(model: Any, folder: Path) -> None:
             second = tensors.pop(f"{_PREFIX}{name}.lora_B.weight")
             layer.lora_A.data.copy_(first.repeat(layer.members, 1))
             layer.lora_B.data.copy_(second.repeat(1, layer.members))
-            layer.lora_B.data *= alpha / rank / layer.scale / layer.members
+            layer.lora_B.data *= share * alpha / rank / layer.scale / layer.members
         if tensors:
             raise KeyError("layers that the base does not have")
 

@@ -194,7 +194,7 @@ def _checkpoints(
 ) -> Checkpoints:
     """Return where the training is saved, under the key of everything its weights depend on."""
     device, lessons = f"{base.device.name} {base.device.dtype}", ready.lessons
-    began = ready.flock and ready.flock["sha256"]
+    began = ready.flock and (ready.flock["sha256"], config.flock_share)
     key = training_key(
         ready.plan.to_json(), base.info.sha256, device, lessons.rows, lessons.steps, began
     )
@@ -246,7 +246,7 @@ def prepare(
     size: Any = {"rank": plan.rank, "alpha": plan.alpha, "modules": plan.modules}
     add_adapter(base.model, seed=plan.seed, members=plan.members, **size)
     if flock:
-        copy_adapter(base.model, flock.adapter)
+        copy_adapter(base.model, flock.adapter, config.flock_share)
     authors = [row["handle"] for row in folder.read_run()["accounts"]]
     weights = voice_weights(authors, dataset.weights)
     if weights is None and dataset.unbalanced:

@@ -131,6 +131,7 @@ def _training(folder: RunFolder, config: RenewalConfig) -> TrainingConfig:
         effort=config.effort,
         seed=config.seed,
         flock=str(folder.root.resolve()),
+        flock_share=1.0,
     )
 
 
