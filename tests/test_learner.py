@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from mynah.fast_llama import FastLlama
 from mynah.learner import fit, load_to_learn, machine_of
 from mynah.lora import add_adapter
 from mynah.loss import post_nats
-from mynah.model import Base, int8_pays, load_base
+from mynah.model import Base, int8_is_exact, load_base
 from mynah.plan import make_plan
+from mynah.run_folder import RunFolder
 from mynah.training import train
 
 FITS = 30_000  # tokens of an archive that is read in small steps
@@ -79,7 +82,7 @@ def test_it_computes_what_the_same_base_in_fp32_does(halved: Path) -> None:
     rounded = FastLlama(learns.model, int8=True)
     torch.testing.assert_close(rounded.calibrate(ids), whole)  # while it listens it is exact
     assert (rounded(ids) - whole).abs().max() > 0
-    if int8_pays():  # else its sums may overflow here
+    if int8_is_exact():  # else its sums may overflow here
         assert (rounded(ids) - whole).abs().max() < 0.1 * whole.abs().max()
 
 
@@ -94,3 +97,18 @@ def test_it_learns_and_is_judged(halved: Path) -> None:
     steps = [range(at, at + 4) for at in range(0, len(rows) - 3, 4)] * 6
     train(base, rows, steps, plan, learner=fit(base, rows, plan))
     assert post_nats(base.model, rows, base.separator, 512).sum() < 0.9 * before
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="not a processor of that kind"
+)
+def test_eight_bits_are_refused_where_their_sums_overflow(bot: RunFolder, bots: Path) -> None:
+    """The instructions of 2013 add two products in sixteen bits."""
+    older = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    with tiny.start("train", bot.name, "--int8", "--bots", bots, env=older) as process:
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert err.splitlines()[-2:] == [
+        "Error: This processor has no VNNI: sums of numbers of eight bits overflow there.",
+        "Train without --int8.",
+    ]

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from mynah.config import TrainingConfig
 from mynah.environment import settle_memory
+from mynah.errors import SettingsError
 from mynah.fast_llama import Body, FastLlama, body_of, supports, widen
 from mynah.loss import IGNORE, Soft, pad, post_nats, training_loss
-from mynah.model import Base, Device, learning_device, load_base
+from mynah.model import Base, Device, int8_is_exact, learning_device, load_base
 from mynah.plan import Machine, Plan, rounds
 from mynah.shortlist import Columns, Shortlist, choose_shortlist
 
@@ -46,9 +47,15 @@ def load_to_learn(config: TrainingConfig, device: Device | None = None) -> Base:
 
     Raises:
         BaseError: as `model.load_base` does.
+        SettingsError: eight bits are asked for, and sums of them overflow here.
     """
     settle_memory()
     device = device or learning_device()
+    if config.int8 and device.name == "cpu" and not int8_is_exact():
+        raise SettingsError(
+            "This processor has no VNNI: sums of numbers of eight bits overflow there.",
+            hint="Train without --int8.",
+        )
     if not rounds(config, device.int8) or device.dtype == torch.bfloat16:
         return load_base(config.base, device)
     base = load_base(config.base, replace(device, dtype=torch.bfloat16))

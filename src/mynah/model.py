@@ -23,6 +23,7 @@ from mynah.published import PICKLED
 from mynah.run_folder import replacing_folder, storage_errors
 
 _TRIES = 7  # of a product that is timed; the fastest counts
+_LARGEST = 127.0  # of what eight bits hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,13 +101,23 @@ def bf16_pays() -> bool:
 
 
 @functools.cache
+def int8_is_exact() -> bool:
+    """Try whether torch adds up products of eight bits here; with AVX2 alone its sums overflow."""
+    codes, matrix = (each.to(torch.int8) for each in _largest_codes())
+    return bool((torch._int_mm(codes, matrix.T) == matrix.shape[1] * _LARGEST**2).all())
+
+
+@functools.cache
 def int8_pays() -> bool:
     """Try whether torch multiplies eight bits exactly here, and faster than fp32."""
-    x, weight = torch.full((192, 576), 127.0), torch.full((576, 576), 127.0)
+    x, weight = _largest_codes()
     codes, matrix = x.to(torch.int8), weight.to(torch.int8)
-    exact = bool((torch._int_mm(codes, matrix.T) == 576 * 127**2).all())
     took = _seconds(lambda: torch._int_mm(codes, matrix.T))
-    return exact and took < _seconds(lambda: x @ weight.T)
+    return int8_is_exact() and took < _seconds(lambda: x @ weight.T)
+
+
+def _largest_codes() -> tuple[Tensor, Tensor]:
+    return torch.full((192, 576), _LARGEST), torch.full((576, 576), _LARGEST)
 
 
 def _seconds(product: Callable[[], Tensor]) -> float:
