@@ -75,6 +75,15 @@ def test_a_flock_may_lie_anywhere(
     assert bot.stage_record("train")["result"]["flock"]["name"] == "elsewhere"
 
 
+def test_how_much_of_a_flock_a_bot_starts_with_is_said(
+    flock: RunFolder, bot: RunFolder, tiny_base: Path
+) -> None:
+    begun = ("--base", tiny_base, "--flock", flock.name, "--epochs", 0.1)
+    answer = tiny.mynah("train", bot.name, *begun, "--bots", bot.root.parent)
+    assert answer.code == 0, answer.err
+    assert "It starts with 50% of what flock has learned." in answer.err
+
+
 def test_without_a_flock_nothing_is_recorded(bot: RunFolder) -> None:
     assert bot.stage_record("train")["result"]["flock"] is None
 

@@ -82,6 +82,9 @@ def train_bot(
             plan, lessons = ready.plan, ready.lessons
             cost = estimate(base, lessons.rows, lessons.steps, plan, ready.learner, replicas.count)
         _announce(base, plan, lessons, cost, watch)
+        if ready.flock:
+            share, flock = config.flock_share, ready.flock["name"]
+            watch.say(f"It starts with {share:.0%} of what {flock} has learned.")
         keep = _checkpoints(folder, base, ready, config, resume)
         made["run"] = _begin(folder, config, dataset, resume, made["run"])
         used = {**asdict(config), **plan.to_json(), "base": _lasting_name(config.base)}
