@@ -102,13 +102,17 @@ def test_it_learns_and_is_judged(halved: Path) -> None:
 @pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != "x86_64", reason="not a processor of that kind"
 )
-def test_eight_bits_are_refused_where_their_sums_overflow(bot: RunFolder, bots: Path) -> None:
+@pytest.mark.parametrize("verb", ["train", "sweep"])
+def test_eight_bits_are_refused_where_their_sums_overflow(
+    bot: RunFolder, bots: Path, tiny_base: Path, verb: str
+) -> None:
     """The instructions of 2013 add two products in sixteen bits."""
     older = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
-    with tiny.start("train", bot.name, "--int8", "--bots", bots, env=older) as process:
+    words = verb, bot.name, "--int8", "--base", tiny_base, "--bots", bots
+    with tiny.start(*words, env=older) as process:
         _, err = process.communicate(timeout=120)
     assert process.returncode == 2
     assert err.splitlines()[-2:] == [
         "Error: This processor has no VNNI: sums of numbers of eight bits overflow there.",
-        "Train without --int8.",
+        "Train with --no-int8.",
     ]

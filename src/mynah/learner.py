@@ -47,15 +47,9 @@ def load_to_learn(config: TrainingConfig, device: Device | None = None) -> Base:
 
     Raises:
         BaseError: as `model.load_base` does.
-        SettingsError: eight bits are asked for, and sums of them overflow here.
     """
     settle_memory()
     device = device or learning_device()
-    if config.int8 and device.name == "cpu" and not int8_is_exact():
-        raise SettingsError(
-            "This processor has no VNNI: sums of numbers of eight bits overflow there.",
-            hint="Train without --int8.",
-        )
     if not rounds(config, device.int8) or device.dtype == torch.bfloat16:
         return load_base(config.base, device)
     base = load_base(config.base, replace(device, dtype=torch.bfloat16))
@@ -76,6 +70,19 @@ def machine_of(base: Base) -> Machine:
         damping=ours,
         teaching=base.model.get_output_embeddings().bias is None,
     )
+
+
+def refuse_overflow(base: Base, plan: Plan) -> None:
+    """Refuse to learn in eight bits where sums of them would be wrong.
+
+    Raises:
+        SettingsError: the plan wants eight bits, and this processor cannot add them up.
+    """
+    if plan.int8 and base.device.name == "cpu" and not int8_is_exact():
+        raise SettingsError(
+            "This processor has no VNNI: sums of numbers of eight bits overflow there.",
+            hint="Train with --no-int8.",
+        )
 
 
 @torch.no_grad()

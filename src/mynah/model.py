@@ -23,7 +23,7 @@ from mynah.published import PICKLED
 from mynah.run_folder import replacing_folder, storage_errors
 
 _TRIES = 7  # of a product that is timed; the fastest counts
-_LARGEST = 127.0  # of what eight bits hold
+_LARGEST = 127  # number that eight bits hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,21 +103,24 @@ def bf16_pays() -> bool:
 @functools.cache
 def int8_is_exact() -> bool:
     """Try whether torch adds up products of eight bits here; with AVX2 alone its sums overflow."""
-    codes, matrix = (each.to(torch.int8) for each in _largest_codes())
+    codes, matrix = _largest_codes(torch.int8)
     return bool((torch._int_mm(codes, matrix.T) == matrix.shape[1] * _LARGEST**2).all())
 
 
 @functools.cache
 def int8_pays() -> bool:
     """Try whether torch multiplies eight bits exactly here, and faster than fp32."""
-    x, weight = _largest_codes()
-    codes, matrix = x.to(torch.int8), weight.to(torch.int8)
-    took = _seconds(lambda: torch._int_mm(codes, matrix.T))
-    return int8_is_exact() and took < _seconds(lambda: x @ weight.T)
+    if not int8_is_exact():
+        return False
+    codes, matrix = _largest_codes(torch.int8)
+    x, weight = _largest_codes(torch.float32)
+    return _seconds(lambda: torch._int_mm(codes, matrix.T)) < _seconds(lambda: x @ weight.T)
 
 
-def _largest_codes() -> tuple[Tensor, Tensor]:
-    return torch.full((192, 576), _LARGEST), torch.full((576, 576), _LARGEST)
+def _largest_codes(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    return torch.full((192, 576), _LARGEST, dtype=dtype), torch.full(
+        (576, 576), _LARGEST, dtype=dtype
+    )
 
 
 def _seconds(product: Callable[[], Tensor]) -> float:

@@ -26,7 +26,7 @@ from mynah.export import export, target_folder
 from mynah.held_out import read_split
 from mynah.inheritance import find_flock, inheritance
 from mynah.languages import unknown_to
-from mynah.learner import Learner, fit, load_to_learn, machine_of
+from mynah.learner import Learner, fit, load_to_learn, machine_of, refuse_overflow
 from mynah.lora import add_adapter, copy_adapter, save_adapter
 from mynah.model import Base, quiet_transformers
 from mynah.parentage import refuse_blend
@@ -81,10 +81,7 @@ def train_bot(
             ready = prepare(base, parts, config, dataset, folder, replicas)
             plan, lessons = ready.plan, ready.lessons
             cost = estimate(base, lessons.rows, lessons.steps, plan, ready.learner, replicas.count)
-        _announce(base, plan, lessons, cost, watch)
-        if ready.flock:
-            share, flock = config.flock_share, ready.flock["name"]
-            watch.say(f"It starts with {share:.0%} of what {flock} has learned.")
+        _announce(base, ready, config.flock_share, cost, watch)
         keep = _checkpoints(folder, base, ready, config, resume)
         made["run"] = _begin(folder, config, dataset, resume, made["run"])
         used = {**asdict(config), **plan.to_json(), "base": _lasting_name(config.base)}
@@ -231,6 +228,7 @@ def prepare(
     tokens, machine = sum(map(len, rows)), machine_of(base)
     planned = partial(make_plan, tokens=tokens, foreign=_foreign(base, folder))
     plan = planned(config, machine=machine)
+    refuse_overflow(base, plan)
     if plan.rank is None:
         if plan.block and plan.block > base.context:
             raise SettingsError(
@@ -273,8 +271,9 @@ def _foreign(base: Base, folder: RunFolder) -> bool:
     return bool(known) and unknown_to(known, spoken)
 
 
-def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch: Watch) -> None:
+def _announce(base: Base, ready: Prepared, share: float, cost: Estimate, watch: Watch) -> None:
     """Say what will happen and what it costs, before it starts."""
+    plan, lessons = ready.plan, ready.lessons
     dtype = str(base.device.dtype).removeprefix("torch.")
     kind = f"LoRA of rank {plan.rank}" if plan.rank else "all weights"
     kind += f", the mean of {plan.members} that learn side by side" if plan.members > 1 else ""
@@ -282,6 +281,8 @@ def _announce(base: Base, plan: Plan, lessons: Curriculum, cost: Estimate, watch
     watch.say(
         f"Base {base.info.name} on {base.device.name} in {dtype} ({base.device.reason}); {kind}."
     )
+    if ready.flock:
+        watch.say(f"It starts with {share:.0%} of what {ready.flock['name']} has learned.")
     often = "once" if plan.epochs == 1 else f"{plan.epochs:.3g} times"
     if lessons.validation:
         often += f" at most ({len(lessons.validation)} set aside tell when to stop)"

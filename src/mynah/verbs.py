@@ -126,7 +126,8 @@ VERBS = (
         stages=("sweep", "dataset", "train", "fleet"),
         without=(
             *("epochs", "learning_rate", "schedule", "warmup", "accumulate", "rank", "modules"),
-            *("batch_tokens", "recipe", "effort", "flock", "save_seconds", "storage"),
+            *("batch_tokens", "recipe", "effort", "flock", "flock_share"),
+            *("save_seconds", "storage"),
         ),
     ),
     Verb(
