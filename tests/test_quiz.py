@@ -32,7 +32,9 @@ from tiny import Answer, mynah
 
 # The small archive's sentences come again and again: by the usual rules no post of it is new.
 ALL = ("--copied-words", "99", "--copied-share", "9")
-QUIZ = ("--pairs", "13", *ALL)
+# More than there are real posts: what so small a bot says is seldom as long as they are.
+PAIRS = 40
+QUIZ = ("--pairs", PAIRS, *ALL)
 NEAR = GenerationConfig(copied_words=99, copied_share=9.0)
 
 
@@ -157,7 +159,7 @@ def test_real_posts_were_never_trained_on_and_the_others_are_real_to_nobody(
     parts = held_out_of_training(bot)
     learned = {tuple(words_of(each.text)) for each in parts.train}
     written = {tuple(words_of(each.text)) for each in read_cleaned(bot.cleaned)}
-    quiz = prepare_quiz(bot, QuizConfig(pairs=13, seed=5), NEAR)
+    quiz = prepare_quiz(bot, QuizConfig(pairs=PAIRS, seed=5), NEAR)
     for pair in quiz.pairs:
         assert pair.real in {each.text for each in parts.held_out}
         assert tuple(words_of(pair.real)) not in learned
@@ -240,7 +242,7 @@ def test_answers_that_are_not_text_are_refused_and_those_before_count(
 
 @pytest.fixture
 def quiz(bot: RunFolder) -> Quiz:
-    return prepare_quiz(bot, QuizConfig(pairs=13), NEAR)
+    return prepare_quiz(bot, QuizConfig(pairs=PAIRS), NEAR)
 
 
 def test_rounds_with_other_weights_do_not_count(bot: RunFolder, quiz: Quiz) -> None:
@@ -250,7 +252,7 @@ def test_rounds_with_other_weights_do_not_count(bot: RunFolder, quiz: Quiz) -> N
     assert read_rounds(bot) == []
     with pytest.raises(BotError, match="trained anew meanwhile"):
         keep_round(bot, quiz, [1])
-    keep_round(bot, prepare_quiz(bot, QuizConfig(pairs=13), NEAR), [1])
+    keep_round(bot, prepare_quiz(bot, QuizConfig(pairs=PAIRS), NEAR), [1])
     assert [row.pairs for row in read_rounds(bot)] == [1]
 
 
