@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -297,16 +298,29 @@ def test_a_lock_is_not_waited_for_forever(bot: RunFolder) -> None:
         pass
 
 
+# Makes the terminal that it is on the one whose Ctrl-C it hears, and becomes the command.
+ON_TERMINAL = """import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.execv(sys.argv[1], sys.argv[1:])"""
+
+
 class Terminal:
-    """A process on a terminal of its own: what it shows is read, what a person types is sent."""
+    """A process on a terminal of its own: what it shows is read, what a person types is sent.
+
+    Its end of the terminal stays open here as well, so that nothing it has shown is lost with it.
+    """
 
     def __init__(self, *words: object) -> None:
+        self.ours, self.its = os.openpty()
+        os.set_blocking(self.ours, False)  # Ctrl-C throws away what was there to be read
         command = [sys.executable, "-m", "mynah", *map(str, words)]
-        spawn = f"import os, pty, sys; code = pty.spawn({command!r}); " + (
-            "sys.exit(os.waitstatus_to_exitcode(code))"
-        )
         self.process = subprocess.Popen(
-            [sys.executable, "-c", spawn], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", ON_TERMINAL, *command],
+            stdin=self.its,
+            stdout=self.its,
+            stderr=self.its,
+            start_new_session=True,
         )
         self.shown = ""
 
@@ -315,21 +329,22 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        os.close(self.its)
+        os.close(self.ours)
 
     def until(self, words: str, times: int = 1, seconds: float = 180.0) -> None:
-        assert self.process.stdout is not None
         end = time.monotonic() + seconds
         while self.shown.count(words) < times:
-            ready, _, _ = select.select([self.process.stdout], [], [], end - time.monotonic())
-            piece = os.read(self.process.stdout.fileno(), 65_536) if ready else b""
-            assert piece, f"{words!r} never came; there is:\n{self.shown}"
-            self.shown += piece.decode()
+            over = self.process.poll() is not None or time.monotonic() > end
+            select.select([self.ours], [], [], 0 if over else 1)
+            with contextlib.suppress(BlockingIOError):
+                self.shown += os.read(self.ours, 65_536).decode(errors="replace")
+                continue
+            assert not over, f"{words!r} never came; there is:\n{self.shown}"
 
     def type(self, keys: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(keys.encode())
-        self.process.stdin.flush()
+        os.write(self.ours, keys.encode())
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a terminal of the Unix kind")
