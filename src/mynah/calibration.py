@@ -44,6 +44,8 @@ class Estimate:
 _PASSES = 5
 _PLACES = (0.5, 0.1, 0.9, 0.3, 0.7)  # of the steps that are timed, among all by their size
 _SECONDS = 5.0  # of timing, after which no further size is begun
+# Bytes of libraries, of the kernels that they write for each shape, and of what is freed and kept.
+_LIBRARIES = 620e6
 
 
 def calibrate(base: Base, rows: Rows, plan: Plan, learner: Learner) -> float:
@@ -204,4 +206,4 @@ def memory_of(config: Any, plan: Plan, weights: int, trained: int, kept: float) 
     width, layers = config.hidden_size, config.num_hidden_layers
     inner = getattr(config, "intermediate_size", None) or 4 * width
     states = kept * layers * (18 * width + 6 * inner)
-    return int(450e6 + weights + 4 * copies * trained + states)
+    return int(_LIBRARIES + weights + 4 * copies * trained + states)
