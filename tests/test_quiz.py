@@ -301,7 +301,7 @@ def test_a_lock_is_not_waited_for_forever(bot: RunFolder) -> None:
 # Makes the terminal that it is on the one whose Ctrl-C it hears, and becomes the command.
 ON_TERMINAL = """import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])"""
 
 
