@@ -195,7 +195,7 @@ def test_posts_without_dates_have_no_months(tiny_base: Path, bots: Path) -> None
 
 def test_an_update_that_is_kept_draws_the_drift_anew(bot: RunFolder, tmp_path: Path) -> None:
     newer = tiny.write_archive(tmp_path / "ferry-later.zip", tiny.account_rows(170))
-    answer = mynah("update", bot.name, newer, "--samples", 6, "--judged", 20, "--json")
+    answer = mynah("update", bot.name, newer, "--samples", 1, "--judged", 20, "--json")
     assert answer.code == 0, answer.err
     assert answer.json["kept"] is (bot.root / "drift.html").exists()
     assert answer.json["kept"]

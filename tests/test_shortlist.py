@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mynah.loss import _HeadLoss
-from mynah.shortlist import Shortlist, choose_shortlist
+from mynah.shortlist import Shortlist, choose_shortlist, make_shortlist
 
 VOCABULARY, WIDTH = 12_000, 8
 
@@ -23,9 +23,7 @@ def listed(always: list[int], drawn: int) -> Shortlist:
     weight, kept = head(), torch.tensor(always)
     others = torch.ones(VOCABULARY, dtype=torch.bool)
     others[kept] = False
-    return Shortlist(
-        head=weight, always=kept, rest=others.nonzero()[:, 0], exact=weight[kept], drawn=drawn
-    )
+    return make_shortlist(weight, kept, others.nonzero()[:, 0], drawn)
 
 
 def loss(shortlist: Shortlist, targets: torch.Tensor, seed: int = 0) -> torch.Tensor:
@@ -75,3 +73,14 @@ def test_the_same_seed_draws_the_same() -> None:
     shortlist = listed([1, 2, 3], drawn=10)
     first, again, other = (shortlist.draw(seed).place for seed in (5, 5, 6))
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_each_draw_has_the_rows_of_its_tokens_in_one_place() -> None:
+    shortlist = listed([1, 2, 3], drawn=10)
+    where = shortlist.weight.data_ptr()
+    for seed in (5, 6, 5):
+        columns = shortlist.draw(seed)
+        tokens = [1, 2, 3, *columns.place.nonzero()[:, 0].tolist()[2:]]  # 1 has place 0
+        assert len(set(tokens)) == len(columns.weight) == 13
+        assert torch.equal(columns.weight[columns.place[tokens]], head()[tokens])
+        assert columns.weight.data_ptr() == where

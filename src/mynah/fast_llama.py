@@ -190,7 +190,11 @@ class _Norm:
         """Return x normed, and 1 / RMS [rows, 1], fp32."""
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         spread = torch.addcmul(self.epsilon, length, length, value=self.share).rsqrt_()
-        return (x * spread).to(x.dtype).mul_(self.weight), spread
+        return self.normed(x, spread), spread
+
+    def normed(self, x: Tensor, spread: Tensor) -> Tensor:
+        """Return x normed, given 1 / RMS [rows, 1]."""
+        return (x * spread).to(x.dtype).mul_(self.weight)
 
     def backward(self, d: Tensor, x: Tensor, normed: Tensor, spread: Tensor) -> Tensor:
         """Return the gradient of x: spread * (d w - x^ * mean(d * normed)), x^ = x * spread."""
@@ -264,8 +268,7 @@ def _forward(
     if layer.down.peaks is not None:  # it listens
         layer.opening = out[0].clone()
     return out, (
-        x, spread, normed, seen, mixed, middle, respread, renormed,
-        gated, opened, inner, low_in, low_out, low_up, low_down,
+        x, spread, seen, mixed, middle, respread, gated, low_in, low_out, low_up, low_down
     )  # fmt: skip
 
 
@@ -273,14 +276,17 @@ def _backward(
     d_out: Tensor, layer: _Layer, kept: tuple[Any, ...], shape: Shape, tables: Tables
 ) -> Tensor:
     """Return the gradient of a layer's input; of the lowest, whatever: nobody needs it."""
-    x, spread, normed, seen, mixed, middle, respread, renormed = kept[:8]
-    gated, opened, inner, low_in, low_out, low_up, low_down = kept[8:]
-    d_inner = layer.down.backward(d_out, inner, low_down)
+    x, spread, seen, mixed, middle, respread, gated, low_in, low_out, low_up, low_down = kept
+    gate, up = gated.chunk(2, dim=-1)
+    opened = nn.functional.silu(gate)
+    d_inner = layer.down.backward(d_out, opened * up, low_down)
     d_gated = _gate_back(d_inner, gated, opened)
+    renormed = layer.second.normed(middle, respread)
     d_renormed = layer.up.backward(d_gated, renormed, low_up)
     d_middle = layer.second.backward(d_renormed, middle, renormed, respread).add_(d_out)
     d_mixed = layer.out.backward(d_middle, mixed, low_out)
     d_qkv = attend_back(d_mixed, seen, shape, tables)
+    normed = layer.first.normed(x, spread)
     if layer.lowest:
         layer.into.learn(d_qkv, normed, low_in)
         return d_middle

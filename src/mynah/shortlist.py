@@ -28,7 +28,7 @@ _WORTH = 0.5  # with a larger share of the vocabulary than this, all of it is us
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """What one step's softmax runs over."""
+    """What one step's softmax runs over; the next draw is made in the same place."""
 
     weight: Tensor  # [columns, width]
     correction: Tensor  # [columns], log of how many tokens a column stands for
@@ -42,16 +42,20 @@ class Shortlist:
     head: Tensor  # the frozen head [vocabulary, width]
     always: Tensor  # token ids, ascending
     rest: Tensor  # all others
-    exact: Tensor  # the head's rows of `always`
-    drawn: int
+    weight: Tensor  # the head's rows of `always`, then of those drawn last [columns, width]
 
     def draw(self, seed: int) -> Columns:
-        """Return the columns of one step; the same seed draws the same."""
+        """Return the columns of one step; the same seed draws the same.
+
+        They last until the next draw: tens of megabytes are not copied, and not held twice.
+        """
         generator = torch.Generator().manual_seed(seed)
-        lot = self.rest[torch.randperm(len(self.rest), generator=generator)[: self.drawn]]
-        weight = torch.cat([self.exact, self.head[lot]])
+        exact, weight = len(self.always), self.weight
+        lot = self.rest[torch.randperm(len(self.rest), generator=generator)]
+        lot = lot[: len(weight) - exact]
+        torch.index_select(self.head, 0, lot, out=weight[exact:])
         correction = weight.new_zeros(len(weight))
-        correction[len(self.always) :] = math.log(len(self.rest) / max(len(lot), 1))
+        correction[exact:] = math.log(len(self.rest) / max(len(lot), 1))
         place = torch.zeros(len(self.head), dtype=torch.long, device=self.head.device)
         place[torch.cat([self.always, lot])] = torch.arange(len(weight), device=place.device)
         return Columns(weight=weight, correction=correction, place=place)
@@ -80,4 +84,20 @@ def choose_shortlist(
     order = torch.argsort(expected, descending=True, stable=True)
     always = order[: len(own) + likely].sort().values
     rest = order[len(own) + likely :].sort().values
-    return Shortlist(head=head, always=always, rest=rest, exact=head[always], drawn=_DRAWN)
+    return make_shortlist(head, always, rest, _DRAWN)
+
+
+@torch.no_grad()
+def make_shortlist(head: Tensor, always: Tensor, rest: Tensor, drawn: int) -> Shortlist:
+    """Return a shortlist of which nothing is drawn yet.
+
+    Args:
+        head: the frozen head [vocabulary, width].
+        always: ids of tokens that take part always.
+        rest: all others.
+        drawn: how many of these take part in a step; all, where they are no more.
+    """
+    exact = len(always)
+    weight = head.new_empty(exact + min(drawn, len(rest)), head.shape[1])
+    torch.index_select(head, 0, always, out=weight[:exact])
+    return Shortlist(head=head, always=always, rest=rest, weight=weight)
