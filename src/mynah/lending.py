@@ -134,11 +134,12 @@ def memory_for(packed: PackedBase, training: TrainingConfig, dataset: DatasetCon
 
 
 def _shape(packed: PackedBase) -> Any:
-    """Return width and depth under the names that memory is reckoned by; GPT-2 has its own."""
+    """Return kind, width and depth as memory is reckoned by them; GPT-2 has names of its own."""
     import json
 
     config = json.loads(packed.files["config.json"])
     return SimpleNamespace(
+        model_type=config.get("model_type"),
         hidden_size=config.get("hidden_size") or config.get("n_embd"),
         num_hidden_layers=config.get("num_hidden_layers") or config.get("n_layer"),
         intermediate_size=config.get("intermediate_size") or config.get("n_inner"),
