@@ -82,13 +82,13 @@ def test_better_is_fewer_bits_and_no_more_copies(after: Voice, kept: bool) -> No
 def test_killed_at_any_time_the_bot_is_whole(bot: RunFolder, newer: Path) -> None:
     before = files(bot)
     for seconds in (1.0, 6.0):
-        run = tiny.start("update", bot.name, newer, "--samples", "1")
+        run = tiny.start("update", bot.name, newer, "--samples", "6")
         time.sleep(seconds)
         run.send_signal(signal.SIGKILL)
         run.communicate()
         if not versions_of(bot):  # else it was done
             assert files(bot) == before
-    answer = mynah("update", bot.name, newer, "--samples", "1", "--json")
+    answer = mynah("update", bot.name, newer, "--samples", "6", "--json")
     assert answer.code == 0
     assert answer.json["new_posts"] in (40, 0)
     left = [path.name for path in (bot.root.parent / ".update").iterdir()]

@@ -194,7 +194,7 @@ def memory_of(config: Any, plan: Plan, weights: int, trained: int, kept: float) 
     """Return about how many bytes a training process will hold.
 
     Args:
-        config: the model's, as transformers has it.
+        config: the model's, as transformers has it: its kind, width and depth.
         plan: whether weights are averaged: then there is the mean; those that teach, if some do;
             if posts are set aside, the best, and the one adapter that is asked of several.
         weights: bytes of all of them.

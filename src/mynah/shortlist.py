@@ -51,8 +51,8 @@ class Shortlist:
         """
         generator = torch.Generator().manual_seed(seed)
         exact, weight = len(self.always), self.weight
-        lot = self.rest[torch.randperm(len(self.rest), generator=generator)]
-        lot = lot[: len(weight) - exact]
+        order = torch.randperm(len(self.rest), generator=generator)
+        lot = self.rest[order[: len(weight) - exact]]
         torch.index_select(self.head, 0, lot, out=weight[exact:])
         correction = weight.new_zeros(len(weight))
         correction[exact:] = math.log(len(self.rest) / max(len(lot), 1))
