@@ -10,7 +10,8 @@ ACCOUNTS := $(wildcard examples/accounts/*.jsonl)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Quiet twice: errors only. Not compiled: Python does that for what is used, when it is first used,
-# and most of these libraries never is.
+# and most of these libraries never is. It has to be let: without, each start compiles for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --no-compile
 
 .PHONY: help demo test check docs bench bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fleet bench-studio bench-fuzz clean
