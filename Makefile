@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --no-compile
 
-.PHONY: help demo test check docs bench bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fleet bench-studio bench-fuzz clean
+.PHONY: help demo test check docs starter bench bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fleet bench-studio bench-fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make docs    write the generated docs anew"
 	@echo "make bench   run the benchmarks, or one: make bench-startup"
 	@echo "make bench-fuzz   damage samples of every source; SAMPLES=folder adds yours"
+	@echo "make starter    train anew what bots begin from, after a change of its posts"
 	@echo "make clean   remove the environment and everything built; bots stay"
 
 demo: $(VENV)/.base $(BUILD)/archives
@@ -41,6 +42,10 @@ check: $(VENV)/.dev
 
 docs: $(VENV)/.mynah
 	$(BIN)/python docs/generate_cli.py
+
+# Kept in the repository: with it a bot knows by its first step what a post is.
+starter: examples/build_starter.py examples/starter.txt $(VENV)/.base
+	$(BIN)/python $< src/mynah/flocks/mynah-starter
 
 bench: bench-startup bench-importing bench-train bench-scaling bench-say bench-export bench-fleet
 

@@ -10,10 +10,11 @@ turns, a seed each. Prints one table of medians over seeds.
     python bench/training.py --flock bots/flock someone.zip         # and a start from a flock
     python bench/training.py --places 4 someone.zip                 # judged at quarters only
 
-Contenders: original and trl as above; quick, normal, best: Mynah's dial; quick-fp32, normal-fp32:
-the same as a processor without bf16 has to do it; quick-plain: without rounding to eight bits;
-flock: quick from --flock. The last lines are the roofline (`roofline.py`) and the share of it that
-training reaches, with all that comes before its first step and without.
+Contenders: original and trl as above; quick, normal, best: Mynah's dial, as `mynah train` carries
+it out, from the starter that comes with it where that fits; quick-bare, normal-bare: from the bare
+base; quick-fp32, normal-fp32: as a processor without bf16 has to do it; quick-plain: without
+rounding to eight bits; flock: quick from --flock. The last lines are the roofline (`roofline.py`)
+and the share of it that training reaches, with all that comes before its first step and without.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +237,7 @@ def run_mynah(
     from mynah.config import DatasetConfig, TrainingConfig
     from mynah.curriculum import encode, packed, post_by_post
     from mynah.dataset import Example
-    from mynah.languages import unknown_to
+    from mynah.inheritance import beginning, find_flock, foreign
     from mynah.learner import fit, load_to_learn, machine_of
     from mynah.lora import add_adapter, copy_adapter
     from mynah.plan import make_plan
@@ -249,8 +252,13 @@ def run_mynah(
     longest = DatasetConfig().max_post_tokens
     rows = encode(base.tokenizer, texts, base.separator, longest)
     tokens, machine = sum(map(len, rows)), machine_of(base)
-    foreign = not config.flock and unknown_to(base.info.languages, split["languages"])
-    plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
+    with cleaned(split["languages"]) as folder:
+        planned = partial(make_plan, tokens=tokens, foreign=foreign(folder, base))
+        config, flock = beginning(config, folder, base), None
+        if config.flock and config.from_flock:
+            flock, rank = find_flock(folder, config.flock, base, config.rank)
+            config = replace(config, rank=rank)
+    plan = planned(config, machine=machine)
     if plan.rank is None:
         base.model.requires_grad_(True)
         lessons = packed(examples, base.tokenizer, base.separator, plan)
@@ -259,11 +267,11 @@ def run_mynah(
         add_adapter(
             base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed, members=plan.members
         )
-        if config.flock:
-            copy_adapter(base.model, Path(config.flock) / "adapter", config.flock_share)
+        if flock:
+            copy_adapter(base.model, flock.adapter, config.flock_share)
         learner = fit(base, rows, plan)
         machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
-        plan = make_plan(config, tokens=tokens, machine=machine, foreign=foreign)
+        plan = planned(config, machine=machine)
         lessons = post_by_post(examples, rows, plan)
     judge = judge_of(options, base, len(lessons.steps), count or options.places)
     judge.start = start  # fitting and calibrating are part of the wait
@@ -280,6 +288,18 @@ def run_mynah(
     )
     judge.judge(base.model)  # it may have stopped early, and gone back to what was better
     return judge.result(course.tokens)
+
+
+@contextlib.contextmanager
+def cleaned(languages: dict[str, float]) -> Iterator[Any]:
+    """Yield a bot's folder of which nothing is known but what languages its posts are in."""
+    from mynah.run_folder import RunFolder, write_json
+
+    with tempfile.TemporaryDirectory() as place:
+        folder = RunFolder(Path(place))
+        stages = {"clean": {"result": {"languages": languages}}}
+        write_json(folder.run, {"name": "bench", "accounts": [], "stages": stages})
+        yield folder
 
 
 def run_trl(options: argparse.Namespace) -> Run:
@@ -360,6 +380,8 @@ CHILDREN = {
     "quick-fp32": lambda options: run_without_bf16(options, "quick"),
     "normal-fp32": lambda options: run_without_bf16(options, "normal"),
     "quick-plain": lambda options: run_mynah(options, effort="quick", int8=False),
+    "quick-bare": lambda options: run_mynah(options, effort="quick", flock="none"),
+    "normal-bare": lambda options: run_mynah(options, effort="normal", flock="none"),
     "flock": lambda options: run_mynah(options, effort="quick", flock=options.flock),
     "original": run_original,
     "trl": run_trl,

@@ -21,8 +21,11 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 def launch(bot: str, *words: object, processes: int = 2) -> subprocess.Popen[str]:
-    """Start `mynah train` in several processes on this machine's cores."""
-    here = ("--cpu", "--num_machines", "1", "--mixed_precision", "no", "--main_process_port", "0")
+    """Start `mynah train` in several processes on this machine's cores.
+
+    As on several GPUs: told of `--cpu`, accelerate starts a single process.
+    """
+    here = ("--multi_gpu", "--num_machines", "1", "--mixed_precision", "no")
     return subprocess.Popen(
         [
             *(
@@ -32,7 +35,7 @@ def launch(bot: str, *words: object, processes: int = 2) -> subprocess.Popen[str
                 "--num_processes",
                 str(processes),
             ),
-            *(*here, "--num_cpu_threads_per_process", "1", "--dynamo_backend", "no"),
+            *(*here, "--main_process_port", "0", "--dynamo_backend", "no"),
             *("--module", "mynah", "train", bot, *map(str, words)),
         ],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -52,7 +55,7 @@ def trained(folder: RunFolder) -> tuple[list[float], dict[str, torch.Tensor]]:
 
 
 def test_two_processes_teach_what_one_does(bot: RunFolder, tiny_base: Path) -> None:
-    words = (*WORDS, "--base", tiny_base, "--epochs", 2)
+    words = (*WORDS, "--base", tiny_base, "--epochs", 0.5)
     assert mynah("train", bot.name, *words).code == 0
     losses, alone = trained(bot)
     run = launch(bot.name, *words)
@@ -60,9 +63,11 @@ def test_two_processes_teach_what_one_does(bot: RunFolder, tiny_base: Path) -> N
     assert run.returncode == 0, err
     assert out.count("Estimate:") + err.count("Estimate:") == 1  # one of them speaks
     together = trained(bot)
+    assert together[0] != losses  # sums of two shares end in other digits
     assert together[0] == pytest.approx(losses, rel=1e-2)
     for name, each in alone.items():
-        torch.testing.assert_close(together[1][name], each, rtol=5e-2, atol=5e-3)
+        apart = (together[1][name] - each).float().norm()
+        assert apart < 0.1 * each.float().norm()  # Adam makes much of a last digit here and there
 
 
 def test_both_stop_at_one_step_and_go_on(bot: RunFolder, tiny_base: Path) -> None:

@@ -24,7 +24,7 @@ from mynah.card_metadata import (
     voices,
 )
 from mynah.card_usage import Usage, usage_text
-from mynah.config import GenerationConfig
+from mynah.config import STARTER, GenerationConfig
 from mynah.copying import words_of
 from mynah.dataset import bot_kind, joined_name
 from mynah.markup import Markdown, link, plain, table
@@ -294,7 +294,8 @@ def _flock(row: Json | None, own: str) -> Json | None:
     if not row:
         return None
     voices = ", ".join(f"@{plain(handle)}" for handle in row["accounts"])
-    return {"name": plain(row["name"]), "voices": voices, "itself": row["name"] == own}
+    itself, ours = row["name"] == own, row["name"] == STARTER
+    return {"name": plain(row["name"]), "voices": voices, "itself": itself, "ours": ours}
 
 
 def _parents(rows: Sequence[Json] | None) -> str:

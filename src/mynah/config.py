@@ -25,6 +25,7 @@ TrackerName = Literal["trackio", "wandb", "none"]
 ExportFormat = Literal["transformers", "adapter", "gguf", "ollama", "web"]
 Quantization = Literal["f32", "f16", "q8_0", "q5_0", "q4_0"]
 
+STARTER, BARE = "mynah-starter", "none"  # what a bot may begin from, besides its flocks
 LARGEST_SEED = 2**63 - 1  # what torch takes
 
 
@@ -93,7 +94,9 @@ class TrainingConfig(Settings):
 
     base: str = setting("smollm2-135m", "base model: smollm2-135m, a folder, or a Hub id")
     flock: str | None = setting(
-        None, "bot to start from, by name or folder: see mynah flock (default: the bare base)"
+        None,
+        f"bot to start from, by name or folder: see mynah flock; {BARE}: the bare base "
+        f"(default: {STARTER}, which comes with Mynah, where it fits)",
     )
     flock_share: float = setting(
         0.5, "how much of what the flock has learned to start with", above=0, most=1
@@ -117,6 +120,11 @@ class TrainingConfig(Settings):
     )
     accumulate: int = setting(1, "pieces each batch is computed in, to save memory", least=1)
     save_seconds: float = setting(30.0, "seconds between checkpoints", above=0)
+
+    @property
+    def from_flock(self) -> bool:
+        """Tell whether a flock is named to begin from."""
+        return self.flock not in (None, BARE)
 
 
 @dataclass(frozen=True, kw_only=True)

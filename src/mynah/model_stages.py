@@ -24,8 +24,7 @@ from mynah.early_stopping import main_steps
 from mynah.errors import SettingsError
 from mynah.export import export, target_folder
 from mynah.held_out import read_split
-from mynah.inheritance import find_flock, inheritance
-from mynah.languages import unknown_to
+from mynah.inheritance import beginning, find_flock, foreign, inheritance
 from mynah.learner import Learner, fit, load_to_learn, machine_of, refuse_overflow
 from mynah.lora import add_adapter, copy_adapter, save_adapter
 from mynah.model import Base, quiet_transformers
@@ -75,6 +74,7 @@ def train_bot(
     with stage(folder, "train", config, [folder.cleaned], tracker=tracker) as made:
         with bar(watch, "Loading the base (the very first time takes half a minute)"):
             base = load_to_learn(config)
+        config = beginning(config, folder, base)
         check_enough(folder, base.info.languages, watch=watch)
         parts = read_split(folder, dataset)
         with bar(watch, "Finding out how fast this machine learns"):
@@ -114,6 +114,7 @@ def estimate_training(
     folder.require(folder.cleaned)
     refuse_blend(folder, "train")
     base = load_to_learn(config)
+    config = beginning(config, folder, base)
     check_enough(folder, base.info.languages, watch=watch)
     ready = prepare(base, read_split(folder, dataset), config, dataset, folder)
     return estimate(base, ready.lessons.rows, ready.lessons.steps, ready.plan, ready.learner)
@@ -128,6 +129,7 @@ def _follow(
 ) -> Course:
     """Learn with the first process, which alone speaks and writes."""
     base = load_to_learn(config)
+    config = beginning(config, folder, base)
     ready = prepare(base, read_split(folder, dataset), config, dataset, folder, replicas)
     keep = _checkpoints(folder, base, ready, config, resume)
     return _teach(base, ready, keep, replicas)
@@ -226,7 +228,7 @@ def prepare(
     longest = min(dataset.max_post_tokens, base.context - 1)
     rows = encode(base.tokenizer, texts, base.separator, longest)
     tokens, machine = sum(map(len, rows)), machine_of(base)
-    planned = partial(make_plan, tokens=tokens, foreign=_foreign(base, folder))
+    planned = partial(make_plan, tokens=tokens, foreign=foreign(folder, base))
     plan = planned(config, machine=machine)
     refuse_overflow(base, plan)
     if plan.rank is None:
@@ -240,7 +242,7 @@ def prepare(
         lessons = packed(parts.train, base.tokenizer, base.separator, plan)
         return Prepared(plan=plan, lessons=lessons, learner=fit(base, lessons.rows, plan))
     flock = None
-    if config.flock:
+    if config.flock and config.from_flock:
         flock, rank = find_flock(folder, config.flock, base, config.rank)
         config = replace(config, rank=rank)
         plan = planned(config, machine=machine)
@@ -262,13 +264,6 @@ def prepare(
             plan, lessons = timed, post_by_post(parts.train, rows, timed, weights)
     row = inheritance(flock) if flock else None
     return Prepared(plan=plan, lessons=lessons, learner=learner, flock=row)
-
-
-def _foreign(base: Base, folder: RunFolder) -> bool:
-    """Tell whether the base does not know most of what was cleaned; a trial has no record."""
-    cleaned = folder.read_run()["stages"].get("clean", {}).get("result", {})
-    known, spoken = base.info.languages, cleaned.get("languages", {})
-    return bool(known) and unknown_to(known, spoken)
 
 
 def _announce(base: Base, ready: Prepared, share: float, cost: Estimate, watch: Watch) -> None:

@@ -30,8 +30,10 @@ _SMALLER = 3 / 8  # than the usual step
 _FITS = 50_000  # tokens
 _MEMBERS = 2
 _WARMUP = 0.1
-# What starts from a part of a flock can write by then: it learns on at this part of the rate, soon.
+# What starts from a part of a flock can write by then: it learns on at this part of the rate, soon,
+# and reads posts once where `normal` would read some of them again.
 _FROM_FLOCK = 0.75
+_BEGUN = {"normal": {"epochs": 1.0}}
 _WARMED_UP = 0.03
 _SCHEDULE = "wsd"
 _STABLE = 0.5  # of the steps after the warm-up, before the rate falls, where it is stable at first
@@ -158,13 +160,16 @@ def _derive(
     config: TrainingConfig, tokens: int, machine: Machine, members: int
 ) -> dict[str, float]:
     batch, dial = _BATCH_TOKENS[machine.device], _EFFORT[config.effort]
+    begun = config.from_flock and config.flock_share < 1
+    once = _BEGUN.get(config.effort, {}) if begun else {}
     tokens = max(tokens, 1)
     if tokens < _SMALL_ARCHIVE:
         dial, batch = dial | _SMALL, _SMALLEST_STEP
     elif config.effort in _FITTING and not config.batch_tokens and tokens <= _FITS:
-        dial, batch = dial | _FITTING[config.effort], round(batch * _SMALLER)
+        dial, batch = dial | _FITTING[config.effort] | once, round(batch * _SMALLER)
+    else:
+        dial = dial | once
     most = dial["seconds"] * (machine.tokens_per_second or _SPEED) / members
-    begun = config.flock is not None and config.flock_share < 1
     return {
         "epochs": min(dial["epochs"], max(most, dial["tokens"]) / tokens),
         "learning_rate": dial["learning_rate"] * (_FROM_FLOCK if begun else 1),

@@ -89,6 +89,8 @@ def find_replicas() -> Replicas:
     """Return the processes that learn with this one."""
     if not one_of_several():
         return ALONE
+    import torch
     from accelerate import PartialState
 
-    return Replicas(PartialState())
+    # Left to itself, accelerate takes processes without a GPU each for one that is alone.
+    return Replicas(PartialState(cpu=not torch.accelerator.is_available()))
