@@ -71,7 +71,7 @@ def test_two_processes_teach_what_one_does(bot: RunFolder, tiny_base: Path) -> N
 
 
 def test_both_stop_at_one_step_and_go_on(bot: RunFolder, tiny_base: Path) -> None:
-    words = (*WORDS, "--base", tiny_base, "--epochs", 12, "--save-seconds", "0.1")
+    words = (*WORDS, "--base", tiny_base, "--epochs", 6, "--save-seconds", "0.1")
     run = launch(bot.name, *words)
     state = bot.checkpoints / "state.safetensors"
     wait_for(state, run)

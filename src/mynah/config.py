@@ -94,9 +94,7 @@ class TrainingConfig(Settings):
 
     base: str = setting("smollm2-135m", "base model: smollm2-135m, a folder, or a Hub id")
     flock: str | None = setting(
-        None,
-        f"bot to start from, by name or folder: see mynah flock; {BARE}: the bare base "
-        f"(default: {STARTER}, which comes with Mynah, where it fits)",
+        None, f"flock to start from, by name or folder; {BARE}: the bare base (default: {STARTER})"
     )
     flock_share: float = setting(
         0.5, "how much of what the flock has learned to start with", above=0, most=1
@@ -290,11 +288,10 @@ def flock_settings(
     fetch: FetchConfig, dataset: DatasetConfig, training: TrainingConfig
 ) -> tuple[FetchConfig, DatasetConfig, TrainingConfig]:
     """Return the settings of a flock: those given, and where nothing was chosen, a flock's own."""
-    posts, epochs = fetch.max_posts or _FLOCK_POSTS, training.epochs or _FLOCK_EPOCHS
     return (
-        replace(fetch, max_posts=posts),
+        replace(fetch, max_posts=fetch.max_posts or _FLOCK_POSTS),
         replace(dataset, unbalanced=True),
-        replace(training, epochs=epochs),
+        replace(training, epochs=training.epochs or _FLOCK_EPOCHS),
     )
 
 

@@ -142,7 +142,8 @@ def _from_the_base(folder: RunFolder, training: TrainingConfig) -> TrainingConfi
     """
     first = versions_of(folder)[:1]
     origin = version_of(folder, first[0]) if first else folder
-    return replace(training, effort=origin.stage_record("train")["config"]["effort"], flock=None)
+    effort = origin.stage_record("train")["config"]["effort"]
+    return replace(training, effort=effort, flock=None, flock_share=TrainingConfig().flock_share)
 
 
 @contextmanager
