@@ -185,3 +185,13 @@ def test_other_schedules(schedule: Any, rates: list[float]) -> None:
     config = TrainingConfig(learning_rate=1.0, warmup=0.0, schedule=schedule)
     plan = make_plan(config, tokens=MANY)
     assert [rate_at(step, 4, plan) for step in range(4)] == rates
+
+
+def test_what_begins_with_a_flock_reads_little_once() -> None:
+    def looks(tokens: int, **settings: object) -> float:
+        config = TrainingConfig(**settings)  # type: ignore[arg-type]
+        return make_plan(config, tokens=tokens).epochs
+
+    assert looks(30_000, flock="choir") == 1.0 and looks(30_000) == 1.5
+    assert looks(30_001, flock="choir") == 1.5 == looks(14_000, flock="choir")
+    assert looks(30_000, flock="choir", effort="best") == 2.0

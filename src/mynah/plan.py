@@ -31,9 +31,9 @@ _FITS = 50_000  # tokens
 _MEMBERS = 2
 _WARMUP = 0.1
 # What starts from a part of a flock can write by then: it learns on at this part of the rate, soon,
-# and reads posts once where `normal` would read some of them again.
+# and up to so many tokens once where `normal` would read some of them again.
 _FROM_FLOCK = 0.75
-_BEGUN = {"normal": {"epochs": 1.0}}
+_BEGUN, _ONCE = {"normal": {"epochs": 1.0}}, 30_000
 _WARMED_UP = 0.03
 _SCHEDULE = "wsd"
 _STABLE = 0.5  # of the steps after the warm-up, before the rate falls, where it is stable at first
@@ -161,14 +161,12 @@ def _derive(
 ) -> dict[str, float]:
     batch, dial = _BATCH_TOKENS[machine.device], _EFFORT[config.effort]
     begun = config.from_flock and config.flock_share < 1
-    once = _BEGUN.get(config.effort, {}) if begun else {}
+    once = _BEGUN.get(config.effort, {}) if begun and tokens <= _ONCE else {}
     tokens = max(tokens, 1)
     if tokens < _SMALL_ARCHIVE:
         dial, batch = dial | _SMALL, _SMALLEST_STEP
     elif config.effort in _FITTING and not config.batch_tokens and tokens <= _FITS:
         dial, batch = dial | _FITTING[config.effort] | once, round(batch * _SMALLER)
-    else:
-        dial = dial | once
     most = dial["seconds"] * (machine.tokens_per_second or _SPEED) / members
     return {
         "epochs": min(dial["epochs"], max(most, dial["tokens"]) / tokens),
