@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from prepared import prepared
+
 from mynah.environment import settle_libraries
 
 
@@ -91,36 +93,24 @@ def in_its_own_process(options: argparse.Namespace, posts: Path, size: int) -> d
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
     """Prepare, estimate and train as the stage does."""
-    from dataclasses import replace
-
-    from mynah.calibration import calibrate, estimate
-    from mynah.config import DatasetConfig, TrainingConfig
-    from mynah.curriculum import encode, post_by_post
-    from mynah.dataset import Example
-    from mynah.learner import fit, load_to_learn, machine_of
-    from mynah.lora import add_adapter
-    from mynah.plan import make_plan
+    from mynah.calibration import estimate
+    from mynah.config import TrainingConfig
+    from mynah.learner import load_to_learn
     from mynah.training import train
 
     chosen = json.loads(Path(options.sources[0]).read_text(encoding="utf-8"))[: options.child]
     config = TrainingConfig(base="smollm2-135m", effort=options.effort)
     base = load_to_learn(config)
-    rows = encode(base.tokenizer, chosen, base.separator, DatasetConfig().max_post_tokens)
-    tokens, machine = sum(map(len, rows)), machine_of(base)
-    plan = make_plan(config, tokens=tokens, machine=machine)
-    add_adapter(base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed, members=plan.members)
-    learner = fit(base, rows, plan)
-    machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
-    plan = make_plan(config, tokens=tokens, machine=machine)
-    lessons = post_by_post([Example(text=text, author="one") for text in chosen], rows, plan)
-    cost = estimate(base, rows, lessons.steps, plan, learner)
+    ready = prepared(base, chosen, config)
+    lessons = ready.lessons
+    cost = estimate(base, lessons.rows, lessons.steps, ready.plan, ready.learner)
     start = time.perf_counter()
     course = train(
         base,
-        rows,
+        lessons.rows,
         lessons.steps,
-        plan,
-        learner=learner,
+        ready.plan,
+        learner=ready.learner,
         turns=lessons.turns,
         validation=lessons.validation,
     )

@@ -31,12 +31,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prepared import prepared
 from roofline import measure_roofline, precision
 from training_table import Run, medians, print_roofline, print_table
 
@@ -233,46 +232,16 @@ def run_mynah(
     options: argparse.Namespace, *, device: Any = None, count: int | None = None, **settings: Any
 ) -> Run:
     """Train as `mynah train` does."""
-    from mynah.calibration import calibrate
-    from mynah.config import DatasetConfig, TrainingConfig
-    from mynah.curriculum import encode, packed, post_by_post
-    from mynah.dataset import Example
-    from mynah.inheritance import beginning, find_flock, foreign
-    from mynah.learner import fit, load_to_learn, machine_of
-    from mynah.lora import add_adapter, copy_adapter
-    from mynah.plan import make_plan
+    from mynah.config import TrainingConfig
+    from mynah.learner import load_to_learn
     from mynah.training import train
 
     split = json.loads(Path(options.split).read_text(encoding="utf-8"))
-    texts = split["train"]
-    examples = [Example(text=text, author="one") for text in texts]
     config = TrainingConfig(base=options.base, seed=options.seed, **settings)
     base = load_to_learn(config, device)
     start = time.perf_counter()
-    longest = DatasetConfig().max_post_tokens
-    rows = encode(base.tokenizer, texts, base.separator, longest)
-    tokens, machine = sum(map(len, rows)), machine_of(base)
-    with cleaned(split["languages"]) as folder:
-        planned = partial(make_plan, tokens=tokens, foreign=foreign(folder, base))
-        config, flock = beginning(config, folder, base), None
-        if config.flock and config.from_flock:
-            flock, rank = find_flock(folder, config.flock, base, config.rank)
-            config = replace(config, rank=rank)
-    plan = planned(config, machine=machine)
-    if plan.rank is None:
-        base.model.requires_grad_(True)
-        lessons = packed(examples, base.tokenizer, base.separator, plan)
-        learner = None
-    else:
-        add_adapter(
-            base.model, rank=plan.rank, alpha=plan.alpha, seed=plan.seed, members=plan.members
-        )
-        if flock:
-            copy_adapter(base.model, flock.adapter, config.flock_share)
-        learner = fit(base, rows, plan)
-        machine = replace(machine, tokens_per_second=calibrate(base, rows, plan, learner))
-        plan = planned(config, machine=machine)
-        lessons = post_by_post(examples, rows, plan)
+    ready = prepared(base, split["train"], config, split["languages"])
+    lessons = ready.lessons
     judge = judge_of(options, base, len(lessons.steps), count or options.places)
     judge.start = start  # fitting and calibrating are part of the wait
     judge.prepared = time.perf_counter() - start
@@ -280,26 +249,14 @@ def run_mynah(
         base,
         lessons.rows,
         lessons.steps,
-        plan,
-        learner=learner,
+        ready.plan,
+        learner=ready.learner,
         turns=lessons.turns,
         validation=lessons.validation,
         on_step=lambda progress: judge(base.model, progress.step),
     )
     judge.judge(base.model)  # it may have stopped early, and gone back to what was better
     return judge.result(course.tokens)
-
-
-@contextlib.contextmanager
-def cleaned(languages: dict[str, float]) -> Iterator[Any]:
-    """Yield a bot's folder of which nothing is known but what languages its posts are in."""
-    from mynah.run_folder import RunFolder, write_json
-
-    with tempfile.TemporaryDirectory() as place:
-        folder = RunFolder(Path(place))
-        stages = {"clean": {"result": {"languages": languages}}}
-        write_json(folder.run, {"name": "bench", "accounts": [], "stages": stages})
-        yield folder
 
 
 def run_trl(options: argparse.Namespace) -> Run:

@@ -55,7 +55,7 @@ def test_bots_begin_from_it_unless_they_are_told(account: RunFolder, base: Base)
     assert beginning(TrainingConfig(effort="quick", rank=8), account, base).flock == STARTER
     told = TrainingConfig(flock=BARE), TrainingConfig(flock="choir")
     assert [beginning(each, account, base) for each in told] == list(told)
-    assert not told[0].from_flock and told[1].from_flock and not TrainingConfig().from_flock
+    assert [each.named_flock for each in (*told, TrainingConfig())] == [None, "choir", None]
 
 
 @embedded

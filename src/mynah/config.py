@@ -120,9 +120,9 @@ class TrainingConfig(Settings):
     save_seconds: float = setting(30.0, "seconds between checkpoints", above=0)
 
     @property
-    def from_flock(self) -> bool:
-        """Tell whether a flock is named to begin from."""
-        return self.flock not in (None, BARE)
+    def named_flock(self) -> str | None:
+        """Return the flock to begin from, if one is named."""
+        return None if self.flock == BARE else self.flock
 
 
 @dataclass(frozen=True, kw_only=True)

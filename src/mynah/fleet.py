@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mynah.bases import find_base
-from mynah.config import BARE, STARTER, FleetConfig
+from mynah.config import STARTER, FleetConfig
 from mynah.errors import MynahError, SourceNotFound
 from mynah.fleet_table import FleetTable, failures_in, writing_table
 from mynah.fleet_worker import failed, make_one
@@ -152,7 +152,7 @@ def _job(bots: Path, ordered: Order) -> _Job:
     digests = tuple(map(_hash, order.sources))
     settings = asdict(order.recipe)
     settings["train"]["base"] = find_base(order.recipe.train.base).info.sha256
-    if (flock := order.recipe.train.flock) and flock not in (BARE, STARTER):
+    if (flock := order.recipe.train.named_flock) and flock != STARTER:
         settings["train"]["flock"] = _hash(str(RunFolder(Path(flock)).adapter))
     key = training_key(digests, settings)
     return _Job(order=order, key=key, sources=order.sources, digests=digests)

@@ -74,7 +74,6 @@ def train_bot(
     with stage(folder, "train", config, [folder.cleaned], tracker=tracker) as made:
         with bar(watch, "Loading the base (the very first time takes half a minute)"):
             base = load_to_learn(config)
-        config = beginning(config, folder, base)
         check_enough(folder, base.info.languages, watch=watch)
         parts = read_split(folder, dataset)
         with bar(watch, "Finding out how fast this machine learns"):
@@ -114,7 +113,6 @@ def estimate_training(
     folder.require(folder.cleaned)
     refuse_blend(folder, "train")
     base = load_to_learn(config)
-    config = beginning(config, folder, base)
     check_enough(folder, base.info.languages, watch=watch)
     ready = prepare(base, read_split(folder, dataset), config, dataset, folder)
     return estimate(base, ready.lessons.rows, ready.lessons.steps, ready.plan, ready.learner)
@@ -129,7 +127,6 @@ def _follow(
 ) -> Course:
     """Learn with the first process, which alone speaks and writes."""
     base = load_to_learn(config)
-    config = beginning(config, folder, base)
     ready = prepare(base, read_split(folder, dataset), config, dataset, folder, replicas)
     keep = _checkpoints(folder, base, ready, config, resume)
     return _teach(base, ready, keep, replicas)
@@ -228,6 +225,7 @@ def prepare(
     longest = min(dataset.max_post_tokens, base.context - 1)
     rows = encode(base.tokenizer, texts, base.separator, longest)
     tokens, machine = sum(map(len, rows)), machine_of(base)
+    config = beginning(config, folder, base)
     planned = partial(make_plan, tokens=tokens, foreign=foreign(folder, base))
     plan = planned(config, machine=machine)
     refuse_overflow(base, plan)
@@ -242,8 +240,8 @@ def prepare(
         lessons = packed(parts.train, base.tokenizer, base.separator, plan)
         return Prepared(plan=plan, lessons=lessons, learner=fit(base, lessons.rows, plan))
     flock = None
-    if config.flock and config.from_flock:
-        flock, rank = find_flock(folder, config.flock, base, config.rank)
+    if config.named_flock:
+        flock, rank = find_flock(folder, config.named_flock, base, config.rank)
         config = replace(config, rank=rank)
         plan = planned(config, machine=machine)
     size: Any = {"rank": plan.rank, "alpha": plan.alpha, "modules": plan.modules}

@@ -33,7 +33,7 @@ _WARMUP = 0.1
 # What starts from a part of a flock can write by then: it learns on at this part of the rate, soon,
 # and up to so many tokens once where `normal` would read some of them again.
 _FROM_FLOCK = 0.75
-_BEGUN, _ONCE = {"normal": {"epochs": 1.0}}, 30_000
+_ONCE = 30_000
 _WARMED_UP = 0.03
 _SCHEDULE = "wsd"
 _STABLE = 0.5  # of the steps after the warm-up, before the rate falls, where it is stable at first
@@ -160,13 +160,14 @@ def _derive(
     config: TrainingConfig, tokens: int, machine: Machine, members: int
 ) -> dict[str, float]:
     batch, dial = _BATCH_TOKENS[machine.device], _EFFORT[config.effort]
-    begun = config.from_flock and config.flock_share < 1
-    once = _BEGUN.get(config.effort, {}) if begun and tokens <= _ONCE else {}
+    begun = config.named_flock is not None and config.flock_share < 1
     tokens = max(tokens, 1)
     if tokens < _SMALL_ARCHIVE:
         dial, batch = dial | _SMALL, _SMALLEST_STEP
     elif config.effort in _FITTING and not config.batch_tokens and tokens <= _FITS:
-        dial, batch = dial | _FITTING[config.effort] | once, round(batch * _SMALLER)
+        dial, batch = dial | _FITTING[config.effort], round(batch * _SMALLER)
+        if begun and config.effort == "normal" and tokens <= _ONCE:
+            dial["epochs"] = 1.0
     most = dial["seconds"] * (machine.tokens_per_second or _SPEED) / members
     return {
         "epochs": min(dial["epochs"], max(most, dial["tokens"]) / tokens),

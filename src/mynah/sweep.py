@@ -86,7 +86,7 @@ def sweep_bot(
     watch = watch or Nobody()
     refuse_blend(folder, "sweep")
     load_optuna()
-    if training.recipe != "mynah" or training.from_flock:
+    if training.recipe != "mynah" or training.named_flock:
         raise SettingsError(
             "A sweep is of adapters on the bare base.",
             hint="Leave recipe and flock out of the settings.",
