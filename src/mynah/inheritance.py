@@ -16,6 +16,7 @@ from mynah.errors import SettingsError
 from mynah.languages import unknown_to
 from mynah.lora import adapter_size
 from mynah.model import Base
+from mynah.plan import ONCE
 from mynah.run_folder import RunFolder, hash_tree
 from mynah.terms import bound_consents
 
@@ -24,18 +25,21 @@ _STARTER = Path(__file__).parent / "flocks" / STARTER
 _HOW_TO_READ = ("epochs", "learning_rate", "batch_tokens", "warmup", "schedule")
 
 
-def beginning(config: TrainingConfig, folder: RunFolder, base: Base) -> TrainingConfig:
+def beginning(config: TrainingConfig, folder: RunFolder, base: Base, tokens: int) -> TrainingConfig:
     """Return the settings of a training with what it begins from.
 
     Where nobody chose, that is the starter, if an adapter learns in the usual way, on the
-    starter's base, posts in a language that the base knows.
+    starter's base, posts in a language that the base knows; by `quick`, or by `normal` few of
+    them, for more ended worse from it (LOG.md), and nobody has tried `best`.
 
     Args:
         config: the settings.
         folder: of the bot.
         base: it learns on.
+        tokens: training tokens of the archive.
     """
-    if config.flock is None and _as_usual(config) and not foreign(folder, base):
+    helped = config.effort == "quick" or (config.effort == "normal" and tokens <= ONCE)
+    if config.flock is None and helped and _as_usual(config) and not foreign(folder, base):
         starter = RunFolder(_STARTER)
         rank, _ = adapter_size(starter.adapter)
         same = starter.learned()["result"]["base"]["sha256"] == base.info.sha256

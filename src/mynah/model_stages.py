@@ -225,7 +225,7 @@ def prepare(
     longest = min(dataset.max_post_tokens, base.context - 1)
     rows = encode(base.tokenizer, texts, base.separator, longest)
     tokens, machine = sum(map(len, rows)), machine_of(base)
-    config = beginning(config, folder, base)
+    config = beginning(config, folder, base, tokens)
     planned = partial(make_plan, tokens=tokens, foreign=foreign(folder, base))
     plan = planned(config, machine=machine)
     refuse_overflow(base, plan)

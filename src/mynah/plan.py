@@ -33,7 +33,7 @@ _WARMUP = 0.1
 # What starts from a part of a flock can write by then: it learns on at this part of the rate, soon,
 # and up to so many tokens once where `normal` would read some of them again.
 _FROM_FLOCK = 0.75
-_ONCE = 30_000
+ONCE = 30_000
 _WARMED_UP = 0.03
 _SCHEDULE = "wsd"
 _STABLE = 0.5  # of the steps after the warm-up, before the rate falls, where it is stable at first
@@ -166,7 +166,7 @@ def _derive(
         dial, batch = dial | _SMALL, _SMALLEST_STEP
     elif config.effort in _FITTING and not config.batch_tokens and tokens <= _FITS:
         dial, batch = dial | _FITTING[config.effort], round(batch * _SMALLER)
-        if begun and config.effort == "normal" and tokens <= _ONCE:
+        if begun and config.effort == "normal" and tokens <= ONCE:
             dial["epochs"] = 1.0
     most = dial["seconds"] * (machine.tokens_per_second or _SPEED) / members
     return {
